@@ -1,0 +1,110 @@
+//! What it takes to run a program: functions that manipulate shares, or plain values.
+
+use crate::llil::{AxisGeometry, Broadcast, Rearrange, Sign, WeightId};
+use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
+
+/// One party's, or a cleartext, implementation of every operation of [`crate::llil::Op`].
+///
+/// The instance of the server owns the weight table, the one of the client knows shapes alone, so no
+/// optional weights cross this interface. Tensors are flat and row-major. What a function computes is
+/// said at the operation of the same name; it is called with shapes that the typing rules accepted.
+/// Reshape needs no function: the executor renames.
+pub trait Backend {
+    /// A tensor: shares, or values.
+    type Secret;
+    /// What can go wrong; carries a broken contract of this crate too.
+    type Error: From<crate::Error>;
+
+    /// Called before every instruction: statistics and session paths start here.
+    fn enter_layer(
+        &mut self,
+        index: usize,
+        name: &str,
+        op: &'static str,
+    ) -> Result<(), Self::Error>;
+
+    /// The client's tensor of this shape.
+    fn input(&mut self, shape: &[usize]) -> Result<Self::Secret, Self::Error>;
+
+    /// Convolution plus bias.
+    fn conv(
+        &mut self,
+        x: &Self::Secret,
+        weight: WeightId,
+        bias: Option<WeightId>,
+        geometry: &ConvGeometry,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// x·W^T plus bias.
+    fn linear(
+        &mut self,
+        x: &Self::Secret,
+        weight: WeightId,
+        bias: Option<WeightId>,
+        geometry: &LinearGeometry,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// x + y.
+    fn add(&mut self, x: &Self::Secret, y: &Self::Secret) -> Result<Self::Secret, Self::Error>;
+
+    /// x - y.
+    fn sub(&mut self, x: &Self::Secret, y: &Self::Secret) -> Result<Self::Secret, Self::Error>;
+
+    /// x·factor (ScaleUp comes here as a power of two).
+    fn mul_public(&mut self, x: &Self::Secret, factor: i64) -> Result<Self::Secret, Self::Error>;
+
+    /// x + w, repeated.
+    fn add_weight(
+        &mut self,
+        x: &Self::Secret,
+        weight: WeightId,
+        broadcast: &Broadcast,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// x·w, repeated.
+    fn mul_weight(
+        &mut self,
+        x: &Self::Secret,
+        weight: WeightId,
+        broadcast: &Broadcast,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// x where its signed view is at least 0, else 0.
+    fn relu(&mut self, x: &Self::Secret) -> Result<Self::Secret, Self::Error>;
+
+    /// Maxima of windows.
+    fn max_pool(
+        &mut self,
+        x: &Self::Secret,
+        geometry: &PoolGeometry,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// Averages of windows; a divisor of 1 leaves the sum as it is.
+    fn avg_pool(
+        &mut self,
+        x: &Self::Secret,
+        geometry: &PoolGeometry,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// Floor of the signed view over 2^shift.
+    fn truncate(
+        &mut self,
+        x: &Self::Secret,
+        shift: u32,
+        sign: Sign,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// Indices of maxima along an axis: `[outer, inner]` of them.
+    fn arg_max(
+        &mut self,
+        x: &Self::Secret,
+        axis: &AxisGeometry,
+    ) -> Result<Self::Secret, Self::Error>;
+
+    /// Concat, Transpose, Pad or Slice: local, with [`Rearrange::apply`].
+    fn rearrange(
+        &mut self,
+        inputs: &[&Self::Secret],
+        rearrange: &Rearrange,
+    ) -> Result<Self::Secret, Self::Error>;
+}

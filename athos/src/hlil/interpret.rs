@@ -1,0 +1,193 @@
+//! Running a float graph: the reference for accuracy.
+
+use super::{Graph, Op, Tensor};
+use crate::llil::{AxisGeometry, Broadcast, Rearrange};
+use crate::{Error, Result};
+use rayon::prelude::*;
+use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
+
+impl Graph {
+    /// What the network returns for an input.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the input has another number of elements.
+    pub fn evaluate(&self, input: &[f32]) -> Result<Tensor> {
+        let mut remaining = self.uses();
+        let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let value = match &node.op {
+                Op::Input { shape } => Some(Tensor::new(shape.clone(), input.to_vec())?),
+                Op::Constant(_) => None,
+                op => {
+                    let inputs: Option<Vec<&Tensor>> = node
+                        .inputs
+                        .iter()
+                        .map(|id| self.constant(*id).or(values.get(id.0).and_then(Option::as_ref)))
+                        .collect();
+                    let inputs =
+                        inputs.ok_or_else(|| Error::Misuse(format!("inputs of {}", node.name)))?;
+                    Some(apply(op, &inputs, &node.shape).map_err(|e| e.at(&node.name))?)
+                }
+            };
+            values.push(value);
+            for id in &node.inputs {
+                if let Some(n) = remaining.get_mut(id.0) {
+                    *n -= 1;
+                    if *n == 0 {
+                        values[id.0] = None;
+                    }
+                }
+            }
+        }
+        let output = self.output()?;
+        let computed = values.get_mut(output.0).and_then(Option::take);
+        let output = computed.or_else(|| self.constant(output).cloned());
+        output.ok_or_else(|| Error::Misuse("a graph without output".into()))
+    }
+}
+
+/// One operation on values of checked shapes; `shape` is that of the result.
+///
+/// # Errors
+/// [`Error::Misuse`] if the operation is not one on values or the shapes do not fit.
+pub fn apply(op: &Op, inputs: &[&Tensor], shape: &[usize]) -> Result<Tensor> {
+    let data = match (op, inputs) {
+        (Op::Conv { geometry }, [x, w, bias @ ..]) => {
+            conv(x.data(), w.data(), bias.first().map(|b| b.data()), geometry)?
+        }
+        (Op::Linear { geometry }, [x, w, bias @ ..]) => {
+            linear(x.data(), w.data(), bias.first().map(|b| b.data()), geometry)
+        }
+        (Op::BatchNorm { epsilon }, [x, gamma, beta, mean, variance]) => {
+            let axis = AxisGeometry::new(x.shape(), 1)?;
+            let parameters: Vec<(f32, f32)> = (0..axis.len)
+                .map(|c| {
+                    let factor = gamma.data()[c] / (variance.data()[c] + epsilon).sqrt();
+                    (factor, beta.data()[c] - mean.data()[c] * factor)
+                })
+                .collect();
+            let planes = x.data().chunks(axis.inner).zip(parameters.iter().cycle());
+            planes.flat_map(|(plane, &(a, b))| plane.iter().map(move |x| x * a + b)).collect()
+        }
+        (Op::Add, [x, y]) => pairwise(x, y, |x, y| x + y)?,
+        (Op::Sub, [x, y]) => pairwise(x, y, |x, y| x - y)?,
+        (Op::Mul, [x, y]) => pairwise(x, y, |x, y| x * y)?,
+        (Op::Relu, [x]) => x.data().iter().map(|x| x.max(0.0)).collect(),
+        (Op::MaxPool { geometry }, [x]) => {
+            pool(x.data(), geometry, |window, _| window.fold(f32::NEG_INFINITY, f32::max))
+        }
+        (Op::AvgPool { geometry }, [x]) => {
+            pool(x.data(), geometry, |window, divisor| window.sum::<f32>() / divisor as f32)
+        }
+        (Op::Reshape { .. }, [x]) => x.data().to_vec(),
+        (Op::Concat { axis }, _) => {
+            let shapes: Vec<&[usize]> = inputs.iter().map(|x| x.shape()).collect();
+            let parts: Vec<&[f32]> = inputs.iter().map(|x| x.data()).collect();
+            Rearrange::concat(&shapes, *axis).apply(&parts)?
+        }
+        (Op::Transpose { permutation }, [x]) => {
+            Rearrange::transpose(x.shape(), permutation, shape).apply(&[x.data()])?
+        }
+        (Op::Pad { before, .. }, [x]) => {
+            Rearrange::pad(x.shape(), before, shape).apply(&[x.data()])?
+        }
+        (Op::Slice { start, step, .. }, [x]) => {
+            Rearrange::slice(x.shape(), start, step, shape).apply(&[x.data()])?
+        }
+        (Op::Softmax { axis }, [x]) => softmax(x, *axis, f32::exp)?,
+        (Op::LogSoftmax { axis }, [x]) => softmax(x, *axis, |x| x)?,
+        (Op::ArgMax { axis }, [x]) => arg_max(x, *axis)?,
+        _ => return Err(Error::Misuse(format!("evaluation of {}", op.name()))),
+    };
+    Tensor::new(shape.to_vec(), data)
+}
+
+fn pairwise(x: &Tensor, y: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Vec<f32>> {
+    let y = Broadcast::new(x.shape(), y.shape())?.expand(y.data())?;
+    Ok(x.data().iter().zip(y).map(|(&x, y)| f(x, y)).collect())
+}
+
+fn conv(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &ConvGeometry) -> Result<Vec<f32>> {
+    let (positions, terms) = (geometry.positions(), geometry.patch_len());
+    let image_len = geometry.in_channels() * geometry.input_plane();
+    let mut out = vec![0.0; geometry.output_len()];
+    let tile = ((1 << 16) / terms).max(if terms <= 1 << 16 { 64 } else { 1 }).min(positions);
+    let mut patches = vec![0.0; terms * tile];
+    for (i, out) in out.chunks_mut(geometry.group_out() * positions).enumerate() {
+        let (image, group) = (i / geometry.groups(), i % geometry.groups());
+        let weights = &w[group * geometry.group_out() * terms..];
+        for start in (0..positions).step_by(tile) {
+            let width = tile.min(positions - start);
+            let patches = &mut patches[..terms * width];
+            let image = &x[image * image_len..][..image_len];
+            geometry.im2col(image, group, start..start + width, 0.0, patches)?;
+            let patches = &*patches;
+            out.par_chunks_mut(positions).zip(weights.par_chunks(terms)).enumerate().for_each(
+                |(channel, (out, weights))| {
+                    let out = &mut out[start..start + width];
+                    let channel = group * geometry.group_out() + channel;
+                    out.fill(bias.map_or(0.0, |bias| bias[channel]));
+                    for (w, patch) in weights.iter().zip(patches.chunks_exact(width)) {
+                        out.iter_mut().zip(patch).for_each(|(y, x)| *y += w * x);
+                    }
+                },
+            );
+        }
+    }
+    Ok(out)
+}
+
+fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &LinearGeometry) -> Vec<f32> {
+    let mut out = Vec::with_capacity(geometry.output_len());
+    for x in x.chunks(geometry.inner()) {
+        out.extend(w.chunks(geometry.inner()).enumerate().map(|(i, w)| {
+            let sum: f32 = w.iter().zip(x).map(|(w, x)| w * x).sum();
+            sum + bias.map_or(0.0, |bias| bias[i])
+        }));
+    }
+    out
+}
+
+fn pool(
+    x: &[f32],
+    geometry: &PoolGeometry,
+    reduce: impl Fn(&mut dyn Iterator<Item = f32>, u64) -> f32,
+) -> Vec<f32> {
+    let mut out = Vec::with_capacity(geometry.output_len());
+    for plane in x.chunks(geometry.input_plane()) {
+        for position in 0..geometry.positions() {
+            let mut window = geometry.members(position).map(|i| plane[i]);
+            out.push(reduce(&mut window, geometry.divisor(position)));
+        }
+    }
+    out
+}
+
+fn softmax(x: &Tensor, axis: usize, last: impl Fn(f32) -> f32) -> Result<Vec<f32>> {
+    let AxisGeometry { outer, len, inner } = AxisGeometry::new(x.shape(), axis)?;
+    let mut out = x.data().to_vec();
+    for block in 0..outer {
+        for i in 0..inner {
+            let at = |k: usize| (block * len + k) * inner + i;
+            let largest = (0..len).map(|k| out[at(k)]).fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = (0..len).map(|k| (out[at(k)] - largest).exp()).sum();
+            for k in 0..len {
+                out[at(k)] = last(out[at(k)] - largest - sum.ln());
+            }
+        }
+    }
+    Ok(out)
+}
+
+fn arg_max(x: &Tensor, axis: usize) -> Result<Vec<f32>> {
+    let AxisGeometry { outer, len, inner } = AxisGeometry::new(x.shape(), axis)?;
+    let mut out = Vec::with_capacity(outer * inner);
+    for block in 0..outer {
+        for i in 0..inner {
+            let value = |k: usize| x.data()[(block * len + k) * inner + i];
+            let best = (1..len).fold(0, |best, k| if value(k) > value(best) { k } else { best });
+            out.push(best as f32);
+        }
+    }
+    Ok(out)
+}

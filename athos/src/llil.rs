@@ -1,0 +1,26 @@
+//! The low-level language: integer tensors over a domain, one instruction after another.
+//!
+//! A program is a list of instructions; instruction i defines tensor i and reads tensors below i,
+//! so it is in static single assignment by construction. Instruction 0 is the input, the last one is
+//! the output. Every tensor carries its shape and its scale s (the integer x stands for x·2^-s).
+//! What each operation computes, bit by bit, is said at [`Op`]; [`crate::cleartext`] does exactly
+//! that and every other backend has to agree with it.
+
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod builder;
+mod infer;
+mod liveness;
+mod op;
+mod print;
+mod rearrange;
+
+pub use builder::Builder;
+pub use infer::{Context, infer};
+pub use liveness::Liveness;
+pub use op::{
+    AxisGeometry, Broadcast, Instruction, Op, Sign, TensorId, TensorInfo, WeightId, WeightInfo,
+    WeightRole,
+};
+pub(crate) use print::{Shape, ShowWindow};
+pub use rearrange::Rearrange;

@@ -1,0 +1,49 @@
+//! Rewriting a float graph, or an integer program, into a cheaper one of the same meaning.
+//!
+//! A pass on floats is a function on a graph; [`run`] applies a list of them and checks the graph
+//! after each. [`sink_truncation`] works on integer programs.
+
+mod batch_norm;
+mod constants;
+mod dead_code;
+mod fold_affine;
+mod rewrite;
+mod sink_truncation;
+
+pub use batch_norm::lower_batch_norm;
+pub use constants::fold_constants;
+pub use dead_code::remove_dead_code;
+pub use fold_affine::fold_affine;
+pub use sink_truncation::sink_truncation;
+
+use crate::Result;
+use crate::hlil::Graph;
+
+/// A named rewriting of float graphs.
+pub type Pass = (&'static str, fn(&Graph) -> Result<Graph>);
+
+/// What [`crate::compile`] applies, in order.
+pub const PIPELINE: &[Pass] = &[
+    ("remove-dead-code", remove_dead_code),
+    ("fold-constants", fold_constants),
+    ("lower-batch-norm", lower_batch_norm),
+    ("fold-affine", fold_affine),
+    ("remove-dead-code", remove_dead_code),
+];
+
+/// Applies passes; `observe` sees the name of each and the graph after it.
+///
+/// # Errors
+/// What a pass returns, and [`crate::Error::Misuse`] if its result is ill-typed.
+pub fn run(
+    mut graph: Graph,
+    passes: &[Pass],
+    mut observe: impl FnMut(&str, &Graph),
+) -> Result<Graph> {
+    for (name, pass) in passes {
+        graph = pass(&graph)?;
+        graph.check()?;
+        observe(name, &graph);
+    }
+    Ok(graph)
+}

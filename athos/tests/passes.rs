@@ -1,0 +1,159 @@
+//! Program text before and after every pass, compared with files. `ATHOS_BLESS=1` rewrites them.
+
+mod support;
+
+use athos::llil::{Builder, Op, Sign};
+use athos::passes::{self, PIPELINE, sink_truncation};
+use athos::{CompileOptions, OutputForm, PublicProgram, compile, frontend, lower};
+use sci_core::AnyDomain;
+use sci_core::geometry::{PoolGeometry, PoolSpec, Window};
+use std::path::Path;
+
+fn golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("ATHOS_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(text == expected, "{name} is now:\n{text}");
+}
+
+#[test]
+fn the_text_after_every_pass() {
+    let graph = frontend::onnx::read(&support::residual().encode(), None).unwrap();
+    let mut text = format!("after reading\n{graph}");
+    let reference = graph.evaluate(&[0.25; 72]).unwrap();
+    let graph = passes::run(graph, PIPELINE, |name, graph| {
+        text += &format!("\nafter {name}\n{graph}");
+        let same = graph.evaluate(&[0.25; 72]).unwrap();
+        for (a, b) in same.data().iter().zip(reference.data()) {
+            assert!((a - b).abs() < 1e-5, "{name} changes {b} to {a}");
+        }
+    })
+    .unwrap();
+    golden("hlil.txt", &text);
+
+    let domain = AnyDomain::ring(32).unwrap();
+    let lowered = lower::lower(&graph, domain, 12, OutputForm::ArgMax).unwrap();
+    let mut text = String::from("after lowering\n");
+    for (i, instruction) in lowered.instructions.iter().enumerate() {
+        text += &format!("%{i} = {instruction}\n");
+    }
+    let program = compile(&support::residual().encode(), &CompileOptions::new(domain, 12)).unwrap();
+    text += &format!("\nafter sink-truncation\n{}", program.public);
+    golden("llil.txt", &text);
+}
+
+/// The text of a program with its truncations moved.
+fn sunk(builder: Builder) -> String {
+    let domain = builder.domain();
+    let (instructions, weights) = builder.finish();
+    let (instructions, _) = sink_truncation(domain, &instructions, weights).unwrap();
+    let text: Vec<String> =
+        instructions.iter().enumerate().map(|(i, x)| format!("%{i} = {x}")).collect();
+    text.join("\n")
+}
+
+fn input(builder: &mut Builder) -> athos::llil::TensorId {
+    let op = Op::Input { shape: vec![1, 1, 4, 4], scale: 8 };
+    builder.push("x", op, &[]).unwrap()
+}
+
+const SHIFT: Op = Op::Truncate { shift: 4, sign: Sign::Unknown };
+
+fn pool() -> Op {
+    Op::MaxPool {
+        geometry: PoolGeometry::new(PoolSpec {
+            batch: 1,
+            channels: 1,
+            input: [1, 4, 4],
+            window: Window::new([1, 2, 2]).with_stride([1, 2, 2]),
+            count_include_pad: false,
+        })
+        .unwrap(),
+    }
+}
+
+#[test]
+fn a_truncation_sinks_below_relu_and_then_max_pool() {
+    let mut b = Builder::new(AnyDomain::ring(16).unwrap(), vec![]);
+    let x = input(&mut b);
+    let t = b.push("t", SHIFT, &[x]).unwrap();
+    let r = b.push("r", Op::Relu, &[t]).unwrap();
+    b.push("p", pool(), &[r]).unwrap();
+    assert_eq!(
+        sunk(b),
+        "%0 = Input : 1x1x4x4 @8  ; x\n\
+         %1 = Relu %0 : 1x1x4x4 @8  ; r\n\
+         %2 = MaxPool %1 kernel 1x2x2 stride 1x2x2 : 1x1x2x2 @8  ; p\n\
+         %3 = Truncate %2 by 4, x >= 0 : 1x1x2x2 @4  ; t"
+    );
+}
+
+#[test]
+fn a_truncation_stays_before_max_pool_of_unknown_sign_and_where_others_read_it() {
+    let mut b = Builder::new(AnyDomain::ring(16).unwrap(), vec![]);
+    let x = input(&mut b);
+    let t = b.push("t", SHIFT, &[x]).unwrap();
+    b.push("p", pool(), &[t]).unwrap();
+    assert!(sunk(b).contains("%1 = Truncate %0 by 4 : 1x1x4x4 @4  ; t\n%2 = MaxPool %1"));
+
+    let mut b = Builder::new(AnyDomain::ring(16).unwrap(), vec![]);
+    let x = input(&mut b);
+    let t = b.push("t", SHIFT, &[x]).unwrap();
+    let r = b.push("r", Op::Relu, &[t]).unwrap();
+    b.push("s", Op::Sub, &[r, t]).unwrap();
+    assert_eq!(
+        sunk(b),
+        "%0 = Input : 1x1x4x4 @8  ; x\n\
+         %1 = Truncate %0 by 4 : 1x1x4x4 @4  ; t\n\
+         %2 = Relu %1 : 1x1x4x4 @4  ; r\n\
+         %3 = Sub %2, %1 : 1x1x4x4 @4  ; s"
+    );
+}
+
+#[test]
+fn sums_are_truncated_once() {
+    let mut b = Builder::new(AnyDomain::ring(16).unwrap(), vec![]);
+    let x = input(&mut b);
+    let y = b.push("y", Op::MulPublic { factor: 3 }, &[x]).unwrap();
+    let t = b.push("t", SHIFT, &[x]).unwrap();
+    let u = b.push("u", SHIFT, &[y]).unwrap();
+    b.push("s", Op::Add, &[t, u]).unwrap();
+    assert_eq!(
+        sunk(b),
+        "%0 = Input : 1x1x4x4 @8  ; x\n\
+         %1 = MulPublic %0 by 3 : 1x1x4x4 @8  ; y\n\
+         %2 = Add %0, %1 : 1x1x4x4 @8  ; s\n\
+         %3 = Truncate %2 by 4 : 1x1x4x4 @4  ; t"
+    );
+}
+
+#[test]
+fn programs_without_sums_mean_the_same_afterwards() {
+    use athos::testing::{random_input, random_program};
+    let mut moved = 0;
+    for seed in 0..400 {
+        let program = random_program(seed, AnyDomain::ring(24).unwrap()).unwrap();
+        let public = &program.public;
+        if public.instructions.iter().any(|x| matches!(x.op, Op::Add | Op::ArgMax { .. })) {
+            continue;
+        }
+        let (instructions, weights) =
+            sink_truncation(public.domain, &public.instructions, public.weights.clone()).unwrap();
+        moved += usize::from(instructions != public.instructions);
+        let sunk = athos::Program {
+            public: PublicProgram { instructions, weights, ..public.clone() },
+            weights: program.weights.clone(),
+        };
+        sunk.check(&athos::Limits::default()).unwrap();
+        let input = random_input(seed, public).unwrap();
+        assert_eq!(
+            athos::cleartext::run(&sunk, &input).unwrap(),
+            athos::cleartext::run(&program, &input).unwrap(),
+            "before:\n{public}\nafter:\n{}",
+            sunk.public
+        );
+    }
+    assert!(moved > 10, "{moved}");
+}

@@ -1,0 +1,148 @@
+//! The public shape of a batch of comparisons: its digits, its OT groups, its triples.
+
+use super::{Comparison, Relation};
+use sci_core::{Error, Result};
+use sci_ot::OtKind;
+use sci_ot::chosen::Group;
+use sci_ot::one_of_n::Messages;
+use sci_ot::peer::Settings;
+use sci_ot::triple::Need;
+
+/// One digit of one comparison, or of a pair of twins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leaf {
+    pub(super) job: usize,
+    /// How many comparisons from `job` on it serves: 1 or 2.
+    pub(super) jobs: usize,
+    pub(super) shift: u32,
+    pub(super) width: u32,
+    pub(super) relation: Relation,
+}
+
+impl Leaf {
+    /// Bits for one comparison.
+    pub(super) fn bits_each(self) -> u32 {
+        match self.relation {
+            Relation::GreaterAndEqual => 2,
+            Relation::Greater | Relation::Equal => 1,
+        }
+    }
+
+    pub(super) fn message_bits(self) -> u32 {
+        self.bits_each() * self.jobs as u32
+    }
+
+    pub(super) fn digit(self, value: u64) -> u64 {
+        (value >> self.shift) & (u64::MAX >> (64 - self.width))
+    }
+
+    /// Leaves of the same shape share a group of OT instances.
+    pub(super) fn joins(self, other: Self) -> bool {
+        (self.width, self.relation, self.jobs) == (other.width, other.relation, other.jobs)
+    }
+}
+
+/// The public shape of a batch: its leaves by group, its triples.
+pub(super) struct Shape {
+    /// Groups of leaves of the same width and relation.
+    pub(super) leaves: Vec<Vec<Leaf>>,
+    /// ANDs of each level of the joint tree, in planes of n bits.
+    pub(super) levels: Vec<Need>,
+    /// Single ANDs that the caller asked for beside.
+    pub(super) spare: usize,
+    /// Who deals the triples.
+    pub(super) ot: OtKind,
+}
+
+impl Shape {
+    pub(super) fn new(jobs: &[Comparison], settings: Settings, spare: usize) -> Result<Self> {
+        let Settings { radix, ot, .. } = settings;
+        if !(1..=8).contains(&radix) {
+            return Err(Error::invalid("radix", "1..=8", radix));
+        }
+        let mut shape = Self { leaves: Vec::new(), levels: Vec::new(), spare, ot };
+        for (job, comparison) in jobs.iter().enumerate() {
+            if !(1..=64).contains(&comparison.bits) {
+                return Err(Error::misuse(format!("comparison of {} bits", comparison.bits)));
+            }
+            let twins = jobs.get(job + 1).is_some_and(|next| next.twin);
+            let digits = comparison.bits.div_ceil(radix);
+            shape.add_tree(digits as usize, comparison.relation);
+            if comparison.twin {
+                let fits = |first: &Comparison| Comparison { twin: true, ..*first } == *comparison;
+                match job.checked_sub(1).map(|before| jobs[before]) {
+                    Some(first) if !first.twin && fits(&first) => continue,
+                    _ => return Err(Error::misuse("a twin of no comparison like it")),
+                }
+            }
+            for j in 0..digits {
+                shape.add_leaf(Leaf {
+                    job,
+                    jobs: if twins { 2 } else { 1 },
+                    shift: j * radix,
+                    width: radix.min(comparison.bits - j * radix),
+                    relation: match comparison.relation {
+                        Relation::Greater if j > 0 => Relation::GreaterAndEqual,
+                        other => other,
+                    },
+                });
+            }
+        }
+        Ok(shape)
+    }
+
+    pub(super) fn add_leaf(&mut self, leaf: Leaf) {
+        match self.leaves.iter_mut().find(|group| group[0].joins(leaf)) {
+            Some(group) => group.push(leaf),
+            None => self.leaves.push(vec![leaf]),
+        }
+    }
+
+    pub(super) fn add_tree(&mut self, mut nodes: usize, relation: Relation) {
+        let mut level = 0;
+        while nodes > 1 {
+            let joins = nodes / 2;
+            let (singles, pairs) = match relation {
+                Relation::Greater => (1, joins - 1),
+                Relation::GreaterAndEqual => (0, joins),
+                Relation::Equal => (joins, 0),
+            };
+            if self.levels.len() == level {
+                self.levels.push(Need::default());
+            }
+            self.levels[level].singles += singles;
+            self.levels[level].pairs += pairs;
+            nodes = nodes.div_ceil(2);
+            level += 1;
+        }
+    }
+
+    /// Triples for n instances.
+    pub(super) fn need(&self, n: usize) -> Need {
+        Need {
+            singles: n * (self.spare + self.levels.iter().map(|l| l.singles).sum::<usize>()),
+            pairs: n * self.levels.iter().map(|l| l.pairs).sum::<usize>(),
+        }
+    }
+
+    pub(super) fn groups(&self, n: usize) -> Vec<Group> {
+        let leaves = self.leaves.iter();
+        leaves
+            .map(|group| Group { log_n: group[0].width, count: group.len() * n })
+            .chain(self.need(n).groups(self.ot))
+            .collect()
+    }
+
+    /// The messages of the leaves, group by group.
+    pub(super) fn messages(&self, n: usize) -> impl Iterator<Item = (&Vec<Leaf>, Messages)> {
+        self.leaves.iter().enumerate().map(move |(group, leaves)| {
+            let (log_n, bits) = (leaves[0].width, leaves[0].message_bits());
+            (leaves, Messages { group, count: leaves.len() * n, log_n, bits })
+        })
+    }
+
+    pub(super) fn message_bytes(&self, n: usize) -> usize {
+        let leaves: usize = self.messages(n).map(|(_, messages)| messages.wire_len()).sum();
+        leaves + self.need(n).message_bytes(self.ot)
+    }
+}

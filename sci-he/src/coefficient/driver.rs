@@ -1,0 +1,89 @@
+//! The same over a stream: one frame a message, two flights.
+
+use super::{Layer, Weights};
+use crate::cipher::{Ciphertext, SecretKey};
+use sci_core::channel::Stream;
+use sci_core::{Domain, Error, Prg, Result, Shares};
+use zeroize::Zeroizing;
+
+/// The client's part of the setup: its public key, once for all layers with these parameters.
+///
+/// # Errors
+/// Those of the link.
+pub fn send_key<D: Domain>(
+    stream: &mut Stream,
+    layer: &Layer<D>,
+    secret: &SecretKey,
+    prg: &mut Prg,
+) -> Result<()> {
+    stream.send(&secret.public_key(layer.context(), prg))
+}
+
+/// The server's part of the setup.
+///
+/// # Errors
+/// Those of the link, and [`Error::PeerMisbehaved`] if what arrives is no public key.
+pub fn receive_key<D: Domain>(stream: &mut Stream, layer: &Layer<D>) -> Result<Ciphertext> {
+    let message = stream.recv("the public key", layer.context().request_len())?;
+    Ciphertext::receive(layer.context(), &message, &[]).map_err(|error| stream.give_up(error))
+}
+
+/// The server's part of a layer: from its share of x to its share of W·x.
+///
+/// # Errors
+/// Those of the link, and [`Error::PeerMisbehaved`] for a malformed request.
+pub fn run_server<D: Domain>(
+    stream: &mut Stream,
+    layer: &Layer<D>,
+    key: &Ciphertext,
+    weights: &Weights,
+    share: &Shares<D>,
+    prg: &mut Prg,
+) -> Result<Shares<D>> {
+    let domain = check_domain(layer, share)?;
+    let len = layer.context().request_len();
+    let inbox = layer
+        .intake(share.values(), || stream.recv("a request", len))
+        .map_err(|error| poison(stream, error))?;
+    let output = layer.respond(key, weights, &inbox, prg, |message| stream.send(&message))?;
+    Ok(Shares::from_canonical(domain, output))
+}
+
+/// The client's part of a layer: from its share of x to its share of W·x.
+///
+/// # Errors
+/// Those of the link, and [`Error::PeerMisbehaved`] for a malformed response.
+pub fn run_client<D: Domain>(
+    stream: &mut Stream,
+    layer: &Layer<D>,
+    secret: &SecretKey,
+    share: &Shares<D>,
+    prg: &mut Prg,
+) -> Result<Shares<D>> {
+    let domain = check_domain(layer, share)?;
+    for request in layer.layout().request_order() {
+        stream.send(&layer.request(secret, share.values(), request, prg)?)?;
+    }
+    let mut output = Zeroizing::new(vec![0; layer.layout().geometry().output_len()]);
+    for (response, len) in layer.layout().response_order().zip(layer.response_lengths()) {
+        let message = stream.recv("a response", len)?;
+        layer
+            .receive(secret, response, &message, &mut output)
+            .map_err(|error| poison(stream, error))?;
+    }
+    Ok(Shares::from_canonical(domain, std::mem::take(&mut *output)))
+}
+
+fn check_domain<D: Domain>(layer: &Layer<D>, share: &Shares<D>) -> Result<D> {
+    let domain = layer.context().params().domain();
+    if share.domain() == domain {
+        Ok(domain)
+    } else {
+        Err(Error::misuse(format!("a share over Z_{}, not Z_{domain}", share.domain())))
+    }
+}
+
+/// Ends the session unless the error already comes from it.
+fn poison(stream: &mut Stream, error: Error) -> Error {
+    if stream.is_poisoned() { error } else { stream.give_up(error) }
+}

@@ -1,0 +1,124 @@
+//! Linear layers by lattice homomorphic encryption: exact, with circuit privacy.
+//!
+//! The client holds a share x_1 of a tensor and a secret key, the server a share x_0 and weights W
+//! with a public bound. The client sends RLWE encryptions of x_1; the server adds x_0, multiplies by
+//! plaintext polynomials that hold W, and answers with encryptions of W·(x_0 + x_1) - r for a fresh
+//! uniform r, which is its share of the output. The client's is the decryption. All of it is modulo
+//! t = 2^l (l in 1..=64) or n, and no result is ever off by one: [`params`] computes a modulus that
+//! makes a decryption failure rarer than 2^-64 a coefficient, or refuses.
+//!
+//! * [`params`]: parameters from l, the weight bound, the terms and the privacy; the noise budget.
+//! * [`cipher`]: the RLWE layer, over `tfhe-ntt`.
+//! * [`coefficient`]: convolution and fully connected layers by coefficient placement.
+//!
+//! ```
+//! use sci_core::geometry::{ConvGeometry, ConvSpec, Window};
+//! use sci_core::{Domain, Prg, Ring, Shares};
+//! use sci_he::cipher::SecretKey;
+//! use sci_he::coefficient::{Layer, Weights, receive_key, run_client, run_server, send_key};
+//! use sci_he::params::Privacy;
+//! let ring = Ring::new(37)?;
+//! let geometry = ConvGeometry::new(ConvSpec {
+//!     batch: 1,
+//!     in_channels: 1,
+//!     out_channels: 1,
+//!     groups: 1,
+//!     input: [1, 2, 2],
+//!     window: Window::new([1, 2, 2]),
+//! })?;
+//! // Both parties plan the layer from public values; only the server has weights.
+//! let layer = Layer::conv(&geometry, ring, 7, Privacy::default())?;
+//! let (server, client) = sci_core::testing::run_pair(
+//!     |mut session| {
+//!         let (stream, mut prg) = (session.stream(), Prg::from_os()?);
+//!         let weights = Weights::prepare(&layer, vec![1, -2, 3, 7])?;
+//!         let key = receive_key(stream, &layer)?;
+//!         let share = Shares::new(ring, vec![10; 4])?;
+//!         run_server(stream, &layer, &key, &weights, &share, &mut prg)
+//!     },
+//!     |mut session| {
+//!         let (stream, mut prg) = (session.stream(), Prg::from_os()?);
+//!         let secret = SecretKey::generate(layer.context(), &mut prg);
+//!         send_key(stream, &layer, &secret, &mut prg)?;
+//!         let share = Shares::new(ring, vec![1, 2, 3, 4])?;
+//!         run_client(stream, &layer, &secret, &share, &mut prg)
+//!     },
+//! );
+//! let sum = ring.add(server?.values()[0], client?.values()[0]);
+//! assert_eq!(ring.to_signed(sum), 11 - 2 * 12 + 3 * 13 + 7 * 14);
+//! # Ok::<(), sci_core::Error>(())
+//! ```
+//!
+//! # Circuit privacy
+//!
+//! *Claim.* Let the client follow the protocol. Its view of a run with at most 2^m response
+//! coefficients can be simulated from its own input and output shares alone, up to a statistical
+//! distance of 2^-40 ([`params::Privacy::Run`] with `log2_outputs` = m; 2^-40 a coefficient and so 2^(m-40)
+//! a run with [`params::Privacy::Coefficient`]) and the advantage against RLWE.
+//!
+//! *Order of operations.* Every response is made modulo q as
+//!
+//! ```text
+//! c1 = sum_i w_i·a_i + a·u + e2
+//! c0 = sum_i w_i·b_i + b·u + f - round(q·r/t)      at the wanted coefficients only
+//! ```
+//!
+//! where (b_i, a_i) are the requests with x_0 added, (b, a) is the public key, u is ternary, e2 an
+//! error polynomial, f uniform over V integers and r uniform modulo t at each wanted coefficient: all
+//! four fresh for every response. Only then are c0 and c1 rescaled and shortened, which is a public
+//! function of them and can give nothing away. The unwanted coefficients of c0 are never computed.
+//!
+//! *Proof.* Let s be the secret, and g the error of what the client decrypts before f is added, that
+//! is w·(errors and roundings of the requests) + e·u + e2·s, e the error of the public key, and the
+//! rounding of r.
+//!
+//! 1. The wanted coefficients of c0 are fixed by c1, s, the plaintext W·x - r and g + f. Replace g + f
+//!    by f. For fixed g the distance of one coefficient is at most |g|/V, and for independent f the
+//!    distances of all add up; the mean of |g| over the honest choice of e, u, e2 and the request
+//!    errors is below the bound B of [`params`], so that the whole costs 2^m·B/V <= 2^-40. No tail
+//!    bound enters here. This is also where u and e2 leave everything but c1, and why c0 needs no
+//!    Gaussian error of its own.
+//! 2. Now c1 = (a fixed polynomial of the weights) + a·u + e2, where (a, a·u + e2) is an RLWE sample
+//!    with the secret u, which nothing else in the view depends on. Replace c1 by a uniform
+//!    polynomial, once for each response.
+//! 3. The plaintext W·x - r is the client's output share; r being uniform, it is the output of the
+//!    ideal functionality. What is left does not mention W. ∎
+//!
+//! Without step 2, c1 would be a linear system for the weights (the client knows every a_i); without
+//! step 1, so would the errors. Tests take either away and see the difference. The bound on the
+//! weights, the number of terms, every size, count and plan come from public data: an all-zero filter
+//! is a filter like any other, and no branch or address depends on a weight, a share or a key. A
+//! ciphertext cannot be transparent in the uniform half, since that is expanded from a seed.
+//!
+//! *Outside of the claim.* A client that deviates may choose its requests, public key and seeds as it
+//! likes; the whole workspace is semi-honest.
+//!
+//! # Security of the client
+//!
+//! RLWE with a uniform ternary secret and centred binomial errors of standard deviation 3.24, at most
+//! the modulus that [`params::SECURITY`] allows for 128 bits: the stricter of the 2018 standard and the 2024
+//! guidelines. A secret key belongs to one [`cipher::Context`]; requests draw their seeds and errors anew.
+//!
+//! # Why `tfhe-ntt`
+//!
+//! Of the transforms that run on stable Rust it was the fastest measured for this class of machine,
+//! with AVX-512, AVX2 and portable code chosen at run time. It has no ciphertexts; the crates that do
+//! lack seeded requests, plaintexts kept in transformed form, writable coefficients or flooding.
+//! Primes stay below 2^27, so that 1,024 products fit a 64-bit sum and a product-and-add is one
+//! vectorised loop. Its licence is BSD-3-Clause-Clear, which grants no patent rights.
+//!
+//! # What was measured
+//!
+//! `cargo bench -p sci-he --bench layers` prints CPU seconds, bytes and the fill of the responses for six
+//! layers of ResNet50. Several filters share a response where coefficients are left, yet late layers
+//! leave most of a response empty: 2 % of 7x7x2048 to 512 is used. Filling them takes a packing by
+//! automorphisms after the flooding, which this crate does not have yet; nor has it transposed
+//! convolutions, element-wise products, or the batched slots of the original SCI-HE.
+
+pub mod cipher;
+pub mod coefficient;
+mod kernels;
+mod modulus;
+pub mod params;
+mod sample;
+mod wire;

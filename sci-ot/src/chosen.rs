@@ -1,0 +1,160 @@
+//! What every OT extension offers: batches of instances that take the receiver's *live* choices and
+//! end in pads.
+//!
+//! An extension run (`extend`) costs one flight from receiver to sender. After it the sender can compute a
+//! 128-bit pad for every message of every instance, the receiver just for the chosen ones. A
+//! pad is used for one purpose only: the next `extend` forgets it and moves the tweak on. What is
+//! sent under the pads (corrections in a domain, one-bit messages, ...) is the business of
+//! [`crate::cot`] and [`crate::one_of_n`].
+//!
+//! The implementations differ in what travels: IKNP sends 128 bits per correlated OT, KKOT 256 per
+//! 1-of-N OT; [`crate::silent`] sends one bit per COT and takes log2 N COTs for a 1-of-N OT.
+
+use crate::one_of_n::xor_pad_bits;
+use sci_core::channel::Stream;
+use sci_core::prg::SecretBlocks;
+use sci_core::{Bits, Block, Prg, Result};
+use std::ops::Range;
+
+/// A batch of `count` instances of 1-of-2^log_n OT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// log2 of the number of messages of an instance, 1..=8.
+    pub log_n: u32,
+    /// Number of instances.
+    pub count: usize,
+}
+
+/// The receiver's choices for one [`Group`]: plane b holds bit b of every choice.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// `log_n` planes of `count` bits.
+    pub planes: Vec<Bits>,
+}
+
+impl Choices {
+    /// The shape that the sender must name.
+    pub fn group(&self) -> Group {
+        Group { log_n: self.planes.len() as u32, count: self.planes.first().map_or(0, Bits::len) }
+    }
+}
+
+/// The sender of correlated OTs.
+pub trait CotSender: Send {
+    /// Extends by `n` instances. Receives one flight.
+    ///
+    /// # Errors
+    /// If the link fails or the peer's message has another length.
+    fn extend_cot(&mut self, stream: &mut Stream, n: usize) -> Result<()>;
+
+    /// Sees to it that extensions of together `n` instances need no message but their own, whatever
+    /// the engine does in the background. To be called by both parties at the same point; needed
+    /// only where both directions of a lane are about to extend at once ([`crate::Lane::prepare`]).
+    ///
+    /// # Errors
+    /// As [`CotSender::extend_cot`].
+    fn prepare(&mut self, _stream: &mut Stream, _n: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// Extends by `n` instances whose choices are uniform.
+    ///
+    /// # Errors
+    /// As [`CotSender::extend_cot`].
+    fn extend_random(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.extend_cot(stream, n)
+    }
+
+    /// Both pads of instances `first..first + out.len()` of the latest extension.
+    fn cot_pads(&self, first: usize, out: &mut [[Block; 2]]);
+}
+
+/// The receiver of correlated OTs.
+pub trait CotReceiver: Send {
+    /// Extends by one instance for each choice bit. Sends one flight.
+    ///
+    /// # Errors
+    /// If the link fails.
+    fn extend_cot(&mut self, stream: &mut Stream, choices: &Bits) -> Result<()>;
+
+    /// As [`CotSender::prepare`].
+    ///
+    /// # Errors
+    /// As [`CotReceiver::extend_cot`].
+    fn prepare(&mut self, _stream: &mut Stream, _n: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// Extends by `n` instances and returns their choices, which are uniform.
+    ///
+    /// # Errors
+    /// As [`CotReceiver::extend_cot`].
+    fn extend_random(&mut self, stream: &mut Stream, n: usize, prg: &mut Prg) -> Result<Bits> {
+        let choices = Bits::sample(n, prg);
+        self.extend_cot(stream, &choices)?;
+        Ok(choices)
+    }
+
+    /// The chosen pads of instances `first..first + out.len()` of the latest extension.
+    fn cot_pads(&self, first: usize, out: &mut [Block]);
+}
+
+/// The sender of 1-of-N OTs.
+pub trait OneOfNSender: Send {
+    /// Extends by the instances of all groups. Receives one flight.
+    ///
+    /// # Errors
+    /// If the link fails or the peer's message has another length.
+    fn extend_one_of_n(&mut self, stream: &mut Stream, groups: &[Group]) -> Result<()>;
+
+    /// All pads of some instances of a group of the latest extension: instance-major, `2^log_n` each.
+    fn one_of_n_pads(&self, group: usize, range: Range<usize>, out: &mut [Block]);
+
+    /// XORs short pads of some instances of a group into `out`, as many words an instance as
+    /// `2^log_n` messages of `bits` bits fill: bit t of the pad of message k is bit t 2^log_n + k.
+    /// For the messages of an extension either this or [`OneOfNSender::one_of_n_pads`] serves.
+    fn short_pads(
+        &self,
+        group: usize,
+        log_n: u32,
+        range: Range<usize>,
+        bits: u32,
+        out: &mut [u64],
+    ) {
+        let mut pads = SecretBlocks::zeros(range.len() << log_n);
+        self.one_of_n_pads(group, range, &mut pads);
+        let words = ((bits as usize) << log_n).div_ceil(64);
+        for (pads, words) in pads.chunks_exact(1 << log_n).zip(out.chunks_exact_mut(words)) {
+            xor_pad_bits(pads, log_n, bits, words);
+        }
+    }
+}
+
+/// The receiver of 1-of-N OTs.
+pub trait OneOfNReceiver: Send {
+    /// Extends by the instances of all groups. Sends one flight.
+    ///
+    /// # Errors
+    /// If the link fails.
+    fn extend_one_of_n(&mut self, stream: &mut Stream, choices: &[Choices]) -> Result<()>;
+
+    /// The chosen pads of some instances of a group of the latest extension.
+    fn one_of_n_pads(&self, group: usize, range: Range<usize>, out: &mut [Block]);
+
+    /// The chosen short pads of some instances, one word each, of which the low `bits` bits count.
+    fn short_pads(&self, group: usize, range: Range<usize>, _bits: u32, out: &mut [u64]) {
+        let mut pads = SecretBlocks::zeros(range.len());
+        self.one_of_n_pads(group, range, &mut pads);
+        for (out, pad) in out.iter_mut().zip(pads.iter()) {
+            *out = pad.0[0];
+        }
+    }
+}
+
+/// One direction of one lane, sender's side.
+pub trait OtSender: CotSender + OneOfNSender {}
+impl<T: CotSender + OneOfNSender> OtSender for T {}
+
+/// One direction of one lane, receiver's side.
+pub trait OtReceiver: CotReceiver + OneOfNReceiver {}
+impl<T: CotReceiver + OneOfNReceiver> OtReceiver for T {}

@@ -1,0 +1,277 @@
+//! Messages over correlated OT: corrections in a domain, random OT, chosen OT of any length.
+//!
+//! With pads p_0, p_1 of an instance read as domain elements, the sender's share is s = p_0 and it
+//! sends corr + p_0 - p_1; the receiver gets s + c corr: p_0 for c = 0, the message plus p_1
+//! for c = 1. Exactly `domain.bits()` bits an instance travel after the extension, so COT over
+//! Z_2^l costs lambda + l bits with IKNP.
+
+use crate::chosen::{CotReceiver, CotSender};
+use sci_core::channel::Stream;
+use sci_core::hash::expand;
+use sci_core::{Bits, Block, Domain, Error, Result, pack};
+use zeroize::{Zeroize, Zeroizing};
+
+const TILE: usize = 512;
+
+/// A batch of domain elements that wipes itself.
+pub type Elements = Zeroizing<Vec<u64>>;
+
+fn element<D: Domain>(domain: D, pad: Block) -> u64 {
+    domain.reduce_wide(pad.to_u128())
+}
+
+/// Sender, after `extend_cot`: its shares s_j, and the corrections to send.
+///
+/// `first` is the first instance of the extension that this batch uses.
+pub fn correct<D: Domain>(
+    ot: &(impl CotSender + ?Sized),
+    domain: D,
+    first: usize,
+    correlations: &[u64],
+) -> (Elements, Elements) {
+    let n = correlations.len();
+    let mut shares = Zeroizing::new(Vec::with_capacity(n));
+    let mut messages = Zeroizing::new(Vec::with_capacity(n));
+    let mut pads = [[Block::ZERO; 2]; TILE];
+    for (tile, chunk) in correlations.chunks(TILE).enumerate() {
+        let pads = &mut pads[..chunk.len()];
+        ot.cot_pads(first + tile * TILE, pads);
+        for (corr, [zero, one]) in chunk.iter().zip(&*pads) {
+            let share = element(domain, *zero);
+            shares.push(share);
+            messages.push(domain.sub(domain.add(*corr, share), element(domain, *one)));
+        }
+    }
+    pads.iter_mut().for_each(Zeroize::zeroize);
+    (shares, messages)
+}
+
+/// Receiver, after `extend_cot`: s_j + c_j corr_j from the corrections that arrived.
+pub fn apply<D: Domain>(
+    ot: &(impl CotReceiver + ?Sized),
+    domain: D,
+    first: usize,
+    choices: &Bits,
+    messages: &[u64],
+) -> Elements {
+    let mut shares = Zeroizing::new(Vec::with_capacity(messages.len()));
+    let mut pads = [Block::ZERO; TILE];
+    let mut choice = choices.iter();
+    for (tile, chunk) in messages.chunks(TILE).enumerate() {
+        let pads = &mut pads[..chunk.len()];
+        ot.cot_pads(first + tile * TILE, pads);
+        for ((message, pad), c) in chunk.iter().zip(&*pads).zip(&mut choice) {
+            shares.push(domain.add(element(domain, *pad), message & c.wrapping_neg()));
+        }
+    }
+    pads.zeroize();
+    shares
+}
+
+/// Sends elements at exactly `domain.bits()` bits each.
+///
+/// # Errors
+/// If the link fails.
+pub fn send_elements<D: Domain>(stream: &mut Stream, domain: D, values: &[u64]) -> Result<()> {
+    let len = pack::packed_len(values.len(), domain.bits());
+    stream.send_with(len, |out| pack::pack(values, domain.bits(), out))
+}
+
+/// Receives `n` canonical elements.
+///
+/// # Errors
+/// [`Error::PeerMisbehaved`] if one is not canonical.
+pub fn recv_elements<D: Domain>(
+    stream: &mut Stream,
+    domain: D,
+    what: &'static str,
+    n: usize,
+) -> Result<Elements> {
+    let mut values = Zeroizing::new(vec![0; n]);
+    let frame = stream.recv(what, pack::packed_len(n, domain.bits()))?;
+    pack::unpack_elements(domain, &frame, &mut values)?;
+    Ok(values)
+}
+
+/// Correlated OT, sender: learns s_j; the receiver learns s_j + c_j corr_j. Two flights.
+///
+/// # Errors
+/// If the link fails or the peer misbehaves.
+pub fn send_correlated<D: Domain>(
+    stream: &mut Stream,
+    ot: &mut (impl CotSender + ?Sized),
+    domain: D,
+    correlations: &[u64],
+) -> Result<Elements> {
+    ot.extend_cot(stream, correlations.len())?;
+    let (shares, messages) = correct(ot, domain, 0, correlations);
+    send_elements(stream, domain, &messages)?;
+    Ok(shares)
+}
+
+/// Correlated OT, receiver.
+///
+/// # Errors
+/// If the link fails or the peer misbehaves.
+pub fn recv_correlated<D: Domain>(
+    stream: &mut Stream,
+    ot: &mut (impl CotReceiver + ?Sized),
+    domain: D,
+    choices: &Bits,
+) -> Result<Elements> {
+    ot.extend_cot(stream, choices)?;
+    let messages = recv_elements(stream, domain, "COT corrections", choices.len())?;
+    Ok(apply(ot, domain, 0, choices, &messages))
+}
+
+/// Random OT, sender: two uniform 128-bit strings an instance. One flight.
+///
+/// # Errors
+/// If the link fails.
+pub fn send_random(
+    stream: &mut Stream,
+    ot: &mut (impl CotSender + ?Sized),
+    n: usize,
+) -> Result<Zeroizing<Vec<[Block; 2]>>> {
+    ot.extend_cot(stream, n)?;
+    let mut pads = Zeroizing::new(vec![[Block::ZERO; 2]; n]);
+    ot.cot_pads(0, &mut pads);
+    Ok(pads)
+}
+
+/// Random OT with the receiver's choice: the chosen one of the two strings.
+///
+/// # Errors
+/// If the link fails.
+pub fn recv_random(
+    stream: &mut Stream,
+    ot: &mut (impl CotReceiver + ?Sized),
+    choices: &Bits,
+) -> Result<Zeroizing<Vec<Block>>> {
+    ot.extend_cot(stream, choices)?;
+    let mut pads = Zeroizing::new(vec![Block::ZERO; choices.len()]);
+    ot.cot_pads(0, &mut pads);
+    Ok(pads)
+}
+
+/// XORs the stream of each pad into one message of `words` 64-bit words.
+fn xor_stream(pads: &[Block], words: usize, messages: &mut [u64]) {
+    let blocks = words.div_ceil(2);
+    let mut stream = vec![Block::ZERO; pads.len() * blocks];
+    if blocks == 1 {
+        stream.copy_from_slice(pads);
+    } else {
+        expand(pads, blocks, &mut stream);
+    }
+    for (message, stream) in messages.chunks_exact_mut(words).zip(stream.chunks_exact(blocks)) {
+        for (i, word) in message.iter_mut().enumerate() {
+            *word ^= stream[i / 2].0[i % 2];
+        }
+    }
+    stream.zeroize();
+}
+
+fn mask_tail(bits: u32, words: usize, messages: &mut [u64]) {
+    let mask = u64::MAX >> (words as u32 * 64 - bits);
+    for message in messages.chunks_exact_mut(words) {
+        if let Some(last) = message.last_mut() {
+            *last &= mask;
+        }
+    }
+}
+
+/// Packs messages of `bits` bits that stand in whole words.
+fn pack_wide(messages: &[u64], bits: u32, out: &mut [u8]) {
+    let words = bits.div_ceil(64) as usize;
+    if words == 1 {
+        return pack::pack(messages, bits, out);
+    }
+    out.fill(0);
+    for (i, message) in messages.chunks_exact(words).enumerate() {
+        for b in 0..bits as usize {
+            let at = i * bits as usize + b;
+            out[at / 8] |= ((message[b / 64] >> (b % 64) & 1) as u8) << (at % 8);
+        }
+    }
+}
+
+fn unpack_wide(bytes: &[u8], bits: u32, out: &mut [u64]) -> Result<()> {
+    let words = bits.div_ceil(64) as usize;
+    if words == 1 {
+        return pack::unpack(bytes, bits, out);
+    }
+    for (i, message) in out.chunks_exact_mut(words).enumerate() {
+        message.fill(0);
+        for b in 0..bits as usize {
+            let at = i * bits as usize + b;
+            message[b / 64] |= u64::from(bytes[at / 8] >> (at % 8) & 1) << (b % 64);
+        }
+    }
+    Ok(())
+}
+
+/// Chosen 1-of-2 OT, sender: messages of `bits` bits each, any length, in whole little-endian words.
+/// Costs lambda + 2 bits with IKNP; two flights.
+///
+/// # Errors
+/// [`Error::Misuse`] if the two batches are not of the same whole number of messages.
+pub fn send_chosen(
+    stream: &mut Stream,
+    ot: &mut (impl CotSender + ?Sized),
+    bits: u32,
+    messages: [&[u64]; 2],
+) -> Result<()> {
+    let words = bits.div_ceil(64).max(1) as usize;
+    let n = messages[0].len() / words;
+    if bits == 0 || messages.iter().any(|m| m.len() != n * words) {
+        return Err(Error::misuse(format!("chosen OT of {bits}-bit messages")));
+    }
+    ot.extend_cot(stream, n)?;
+    let mut pads = Zeroizing::new(vec![[Block::ZERO; 2]; n]);
+    ot.cot_pads(0, &mut pads);
+    let len = (n * bits as usize).div_ceil(8);
+    let mut wire = vec![0; 2 * len];
+    for (b, half) in wire.chunks_exact_mut(len.max(1)).enumerate() {
+        let keys = Zeroizing::new(pads.iter().map(|p| p[b]).collect::<Vec<_>>());
+        let mut masked = Zeroizing::new(messages[b].to_vec());
+        xor_stream(&keys, words, &mut masked);
+        mask_tail(bits, words, &mut masked);
+        pack_wide(&masked, bits, half);
+    }
+    stream.send(&wire)
+}
+
+/// Chosen 1-of-2 OT, receiver: the chosen messages, each in whole words.
+///
+/// # Errors
+/// If the link fails or the peer misbehaves.
+pub fn recv_chosen(
+    stream: &mut Stream,
+    ot: &mut (impl CotReceiver + ?Sized),
+    bits: u32,
+    choices: &Bits,
+) -> Result<Elements> {
+    if bits == 0 {
+        return Err(Error::misuse("chosen OT of 0-bit messages"));
+    }
+    let (n, words) = (choices.len(), bits.div_ceil(64) as usize);
+    ot.extend_cot(stream, choices)?;
+    let mut pads = Zeroizing::new(vec![Block::ZERO; n]);
+    ot.cot_pads(0, &mut pads);
+    let len = (n * bits as usize).div_ceil(8);
+    let wire = stream.recv("chosen OT messages", 2 * len)?;
+    let mut both = [vec![0; n * words], vec![0; n * words]];
+    for (half, bytes) in both.iter_mut().zip(wire.chunks_exact(len.max(1))) {
+        unpack_wide(bytes, bits, half)?;
+    }
+    let mut out = Zeroizing::new(vec![0; n * words]);
+    let pairs = both[0].chunks_exact(words).zip(both[1].chunks_exact(words));
+    for ((out, (zero, one)), c) in out.chunks_exact_mut(words).zip(pairs).zip(choices.iter()) {
+        for ((out, zero), one) in out.iter_mut().zip(zero).zip(one) {
+            *out = zero ^ ((zero ^ one) & c.wrapping_neg());
+        }
+    }
+    xor_stream(&pads, words, &mut out);
+    mask_tail(bits, words, &mut out);
+    Ok(out)
+}

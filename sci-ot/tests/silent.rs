@@ -1,0 +1,200 @@
+//! Silent OT through a peer: live choices on both directions of several lanes while pools run dry and
+//! refill, and what is counted.
+
+use sci_core::session::{Phase, SessionOptions};
+use sci_core::{Bits, Block, Party, Prg, Result};
+use sci_ot::chosen::{Choices, Group};
+use sci_ot::one_of_n::Messages;
+use sci_ot::peer::Settings;
+use sci_ot::plan::Plan;
+use sci_ot::silent::{LAYER, SETS};
+use sci_ot::testing::{run_both, run_peers_with};
+use sci_ot::{Lane, OtKind, Role};
+use std::collections::HashSet;
+
+fn silent(silent_log_k: u32) -> Settings {
+    Settings { silent_log_k, ..Settings::over(OtKind::Silent) }
+}
+
+/// What one direction gave: the sender's pads or the receiver's choices and pads.
+struct Direction {
+    pairs: Vec<[Block; 2]>,
+    choices: Bits,
+    chosen: Vec<Block>,
+}
+
+/// Extends both ways with live choices.
+fn both_ways(lane: &mut Lane, n: usize) -> Result<[Direction; 2]> {
+    let choices = Bits::sample(n, &mut lane.prg);
+    lane.prepare(n, n)?;
+    lane.recv.extend_cot(&mut lane.stream, &choices)?;
+    lane.send.extend_cot(&mut lane.stream, n)?;
+    let mut pairs = vec![[Block::ZERO; 2]; n];
+    lane.send.cot_pads(0, &mut pairs);
+    let mut chosen = vec![Block::ZERO; n];
+    lane.recv.cot_pads(0, &mut chosen);
+    let sent = Direction { pairs, choices: Bits::default(), chosen: Vec::new() };
+    let received = Direction { pairs: Vec::new(), choices, chosen };
+    Ok([sent, received])
+}
+
+#[test]
+fn live_choices_both_ways_over_refills_on_all_lanes() {
+    // More than a round of the smallest set for each lane and direction.
+    let (n, pieces) = (150_000, 4 * 7);
+    assert!(n * pieces / 4 > SETS[0].outputs());
+    let part = |peer: &mut sci_ot::Peer| {
+        let plan = Plan::pieces(n * pieces, n);
+        peer.map_chunks(&plan, |lane, range| both_ways(lane, range.len()))
+    };
+    let (server, client) =
+        run_peers_with(SessionOptions::default(), silent(16), part, part).unwrap();
+    let mut pads = HashSet::new();
+    for (server, client) in server.value.iter().zip(&client.value) {
+        let [[a_sends, a_gets], [b_sends, b_gets]] = [server, client];
+        for (sent, got) in [(a_sends, b_gets), (b_sends, a_gets)] {
+            for (i, (pair, chosen)) in sent.pairs.iter().zip(&got.chosen).enumerate() {
+                let c = usize::from(got.choices.get(i));
+                assert!(pair[c] == *chosen, "instance {i}");
+                assert!(pair[1 - c] != *chosen);
+                if i % 64 == 0 {
+                    assert!(pads.insert(pair[0].0) && pads.insert(pair[1].0), "a pad repeats");
+                }
+            }
+        }
+    }
+    // One bit a COT and nothing else is online; two flights that cross are one round a piece.
+    let bytes = (n * pieces / 8) as u64;
+    assert_eq!(server.totals.bytes_sent, bytes);
+    assert_eq!(client.totals.bytes_sent, bytes);
+    assert_eq!(server.totals.rounds, 1);
+}
+
+#[test]
+fn expansion_is_counted_apart_and_exactly() {
+    let n = 100_000;
+    let (server, client) = run_both(silent(17), |party, peer| {
+        peer.map_chunks(&Plan::whole(1), |lane, _| {
+            let mut prg = Prg::new(Block::from(1));
+            match party {
+                Party::Server => lane.send.extend_random(&mut lane.stream, n),
+                Party::Client => lane.recv.extend_random(&mut lane.stream, n, &mut prg).map(|_| ()),
+            }
+        })?;
+        let stats = peer.session().stats();
+        let offline = *stats.phase(Phase::Offline);
+        assert!(stats.layers.iter().any(|l| &*l.name == LAYER && l.phase == Phase::Offline));
+        Ok((offline.bytes_sent, offline.bytes_received, offline.rounds))
+    })
+    .unwrap();
+    let (rows, trees) = (16 * SETS[0].base() as u64, SETS[0].bytes() as u64);
+    assert_eq!(server.value, (trees, rows, 2));
+    assert_eq!(client.value, (rows, trees, 2));
+    assert_eq!((server.totals.bytes(), server.totals.rounds), (0, 0));
+}
+
+/// The pads of a 1-of-N OT are bound to their index: no XOR of four of them vanishes, as it would if a
+/// pad were the XOR of one key a level.
+#[test]
+fn pads_of_one_of_n_are_not_linear() {
+    let (count, log_n) = (50, 4);
+    let (server, client) = run_both(silent(16), |_, peer| {
+        let found = peer.map_chunks(&Plan::whole(1), |lane, _| {
+            let group = Group { log_n, count };
+            match lane.role() {
+                Role::Sender => {
+                    lane.send.extend_one_of_n(&mut lane.stream, &[group])?;
+                    let mut pads = vec![Block::ZERO; count << log_n];
+                    lane.send.one_of_n_pads(0, 0..count, &mut pads);
+                    let mut short = vec![0; count];
+                    lane.send.short_pads(0, log_n, 0..count, 2, &mut short);
+                    Ok((pads, short, Vec::new()))
+                }
+                Role::Receiver => {
+                    let mut plane = || Bits::sample(count, &mut lane.prg);
+                    let choices = Choices { planes: (0..log_n).map(|_| plane()).collect() };
+                    let numbers = (0..count)
+                        .map(|i| (0..4).map(|b| usize::from(choices.planes[b].get(i)) << b).sum())
+                        .collect::<Vec<usize>>();
+                    lane.recv.extend_one_of_n(&mut lane.stream, &[choices])?;
+                    let mut pads = vec![Block::ZERO; count];
+                    lane.recv.one_of_n_pads(0, 0..count, &mut pads);
+                    let mut short = vec![0; count];
+                    lane.recv.short_pads(0, 0..count, 2, &mut short);
+                    Ok((pads, short, numbers))
+                }
+            }
+        })?;
+        Ok(found.into_iter().next().unwrap())
+    })
+    .unwrap();
+    let (all, all_short, _) = server.value;
+    let (chosen, chosen_short, numbers) = client.value;
+    let mut vanishing = 0;
+    for i in 0..count {
+        let pads = &all[i << log_n..][..1 << log_n];
+        assert!(pads[numbers[i]] == chosen[i]);
+        let bit = |k: usize, t: usize| all_short[i] >> (16 * t + k) & 1;
+        let short = bit(numbers[i], 0) | bit(numbers[i], 1) << 1;
+        assert_eq!(chosen_short[i] & 3, short);
+        let distinct: HashSet<[u64; 2]> = pads.iter().map(|pad| pad.0).collect();
+        assert_eq!(distinct.len(), 16);
+        assert!(pads[0] ^ pads[1] ^ pads[2] ^ pads[3] != Block::ZERO);
+        assert!(pads[0] ^ pads[5] ^ pads[10] ^ pads[15] != Block::ZERO);
+        vanishing += [0, 1, 2, 3].iter().fold(1, |acc, &k| acc ^ bit(k, 0));
+    }
+    // The short pads' first bits XOR to zero in about half of the instances.
+    assert!((10..=40).contains(&vanishing), "{vanishing} of {count}");
+}
+
+/// Every shape that short messages may have, at both ends.
+#[test]
+fn short_messages_of_every_shape() {
+    for (log_n, bits) in (1..=8).flat_map(|m| [1, 2, 4].map(|bits| (m, bits))) {
+        let total = (bits as usize) << log_n;
+        if total > 64 && !total.is_multiple_of(64) {
+            continue;
+        }
+        let count = 77;
+        let messages = Messages { group: 0, count, log_n, bits };
+        let text = |i: usize, k: usize| {
+            ((i * 31 + k * 7 + i * k) as u64).wrapping_mul(0x9e37_79b9) >> 9 & ((1 << bits) - 1)
+        };
+        let choice = |i: usize| (i * 101) as u64 % (1 << log_n);
+        let (_, client) = run_both(silent(16), |_, peer| {
+            let got = peer.map_chunks(&Plan::whole(1), |lane, _| {
+                let mut got = vec![0; count];
+                match lane.role() {
+                    Role::Sender => {
+                        let groups = [Group { log_n, count }];
+                        lane.send.extend_one_of_n(&mut lane.stream, &groups)?;
+                        let mut wire = vec![0; messages.wire_len()];
+                        let fill = |i: usize, words: &mut [u64]| {
+                            for (k, t) in (0..1 << log_n)
+                                .flat_map(|k| (0..bits as usize).map(move |t| (k, t)))
+                            {
+                                let at = (t << log_n) + k;
+                                words[at / 64] |= (text(i, k) >> t & 1) << (at % 64);
+                            }
+                        };
+                        messages.write_short(&*lane.send, fill, &mut wire)?;
+                        lane.stream.send(&wire)?;
+                    }
+                    Role::Receiver => {
+                        let plane = |b: u32| Bits::from_fn(count, |i| choice(i) >> b);
+                        let choices = Choices { planes: (0..log_n).map(plane).collect() };
+                        lane.recv.extend_one_of_n(&mut lane.stream, &[choices])?;
+                        let wire = lane.stream.recv("messages", messages.wire_len())?;
+                        messages.read_short(&*lane.recv, choice, &wire, |i, m| got[i] = m)?;
+                    }
+                }
+                Ok(got)
+            })?;
+            Ok(got.into_iter().next().unwrap())
+        })
+        .unwrap();
+        for (i, got) in client.value.iter().enumerate() {
+            assert_eq!(*got, text(i, choice(i) as usize), "m {log_n} b {bits} instance {i}");
+        }
+    }
+}

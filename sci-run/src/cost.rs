@@ -1,0 +1,187 @@
+//! What a program costs before it runs: a backend whose tensors are lengths and whose results are the
+//! cost functions of the protocols.
+//!
+//! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
+
+use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
+use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
+use millionaires::Precision;
+use millionaires::argmax::{argmax_cost, index_ring};
+use millionaires::maxpool::{Windows, maxpool_cost};
+use millionaires::relu::{MuxForm, relu_cost};
+use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
+use sci_core::{AnyDomain, Cost, Domain, Party, Ring, pack};
+use sci_ot::linear::{Product, elementwise_cost};
+use sci_ot::peer::Settings;
+use truncation::avgpool::avgpool_cost;
+use truncation::truncate::truncate_cost;
+
+/// The cost of one instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerCost {
+    /// The layer it belongs to.
+    pub name: String,
+    /// The operation.
+    pub op: &'static str,
+    /// Payload, rounds and OTs.
+    pub cost: Cost,
+}
+
+/// The cost of one inference, instruction by instruction, the opening of the output last.
+///
+/// # Errors
+/// [`Error::Invalid`] for a domain that has no protocols yet or settings out of range.
+pub fn layers(program: &PublicProgram, settings: Settings) -> Result<Vec<LayerCost>> {
+    let AnyDomain::Ring(ring) = program.domain else {
+        return Err(Error::invalid("domain", "a ring Z_2^l", program.domain));
+    };
+    let mut reckoning = Reckoning { program, settings, ring, layers: Vec::new() };
+    let outputs = execute(program, &mut reckoning, |_| {})?;
+    let bits = match (program.output_form, program.instructions.last()) {
+        (OutputForm::ArgMax, Some(last)) => {
+            let input = last.inputs.first().and_then(|id| program.instructions.get(id.index()));
+            let len = input.map_or(1, |x| x.output.len()) / outputs.max(1);
+            index_ring(len.max(1))?.bits()
+        }
+        _ => ring.bits(),
+    };
+    let open = 8 * pack::packed_len(outputs, bits) as u64;
+    let cost = Cost::message(Party::Server, open).in_rounds(1);
+    reckoning.layers.push(LayerCost { name: "output".into(), op: "Open", cost });
+    Ok(reckoning.layers)
+}
+
+/// The cost of one inference.
+///
+/// # Errors
+/// As [`layers`].
+pub fn total(program: &PublicProgram, settings: Settings) -> Result<Cost> {
+    Ok(layers(program, settings)?.iter().fold(Cost::ZERO, |sum, layer| sum + layer.cost))
+}
+
+struct Reckoning<'a> {
+    program: &'a PublicProgram,
+    settings: Settings,
+    ring: Ring,
+    layers: Vec<LayerCost>,
+}
+
+impl Reckoning<'_> {
+    fn takes(&mut self, cost: Cost) {
+        if let Some(layer) = self.layers.last_mut() {
+            layer.cost += cost;
+        }
+    }
+
+    fn factor_bits(&self, weight: WeightId) -> Result<u32> {
+        let info = self.program.weights.get(weight.index());
+        let info = info.ok_or_else(|| Error::Misuse(format!("no weight {weight}")))?;
+        Ok(self.program.bits_of(info))
+    }
+
+    fn product(&mut self, weight: WeightId, shape: [usize; 3], times: u64) -> Result<()> {
+        let [rows, inner, columns] = shape;
+        let weight_bits = self.factor_bits(weight)?;
+        let product = Product { ring: self.ring, rows, inner, columns, weight_bits };
+        let ot = self.settings.ot;
+        self.takes(product.cost(ot, product.cheapest(ot)) * times);
+        Ok(())
+    }
+}
+
+impl Backend for Reckoning<'_> {
+    type Secret = usize;
+    type Error = Error;
+
+    fn enter_layer(&mut self, _: usize, name: &str, op: &'static str) -> Result<()> {
+        self.layers.push(LayerCost { name: name.to_owned(), op, cost: Cost::ZERO });
+        Ok(())
+    }
+
+    fn input(&mut self, shape: &[usize]) -> Result<usize> {
+        Ok(shape.iter().product())
+    }
+
+    fn conv(
+        &mut self,
+        _: &usize,
+        weight: WeightId,
+        _: Option<WeightId>,
+        geometry: &ConvGeometry,
+    ) -> Result<usize> {
+        let shape = [geometry.group_out(), geometry.patch_len(), geometry.positions()];
+        self.product(weight, shape, (geometry.batch() * geometry.groups()) as u64)?;
+        Ok(geometry.output_len())
+    }
+
+    fn linear(
+        &mut self,
+        _: &usize,
+        weight: WeightId,
+        _: Option<WeightId>,
+        geometry: &LinearGeometry,
+    ) -> Result<usize> {
+        let shape = [geometry.outer(), geometry.inner(), geometry.rows()];
+        self.product(weight, shape, 1)?;
+        Ok(geometry.output_len())
+    }
+
+    fn add(&mut self, x: &usize, _: &usize) -> Result<usize> {
+        Ok(*x)
+    }
+
+    fn sub(&mut self, x: &usize, _: &usize) -> Result<usize> {
+        Ok(*x)
+    }
+
+    fn mul_public(&mut self, x: &usize, _: i64) -> Result<usize> {
+        Ok(*x)
+    }
+
+    fn add_weight(&mut self, x: &usize, _: WeightId, _: &Broadcast) -> Result<usize> {
+        Ok(*x)
+    }
+
+    fn mul_weight(&mut self, x: &usize, weight: WeightId, _: &Broadcast) -> Result<usize> {
+        let bits = self.factor_bits(weight)?;
+        self.takes(elementwise_cost(self.settings.ot, self.ring, bits, *x));
+        Ok(*x)
+    }
+
+    fn relu(&mut self, x: &usize) -> Result<usize> {
+        let form = MuxForm::Correlated;
+        self.takes(relu_cost(*x, self.ring, self.settings, Precision::Full, form)?);
+        Ok(*x)
+    }
+
+    fn max_pool(&mut self, _: &usize, geometry: &PoolGeometry) -> Result<usize> {
+        let windows = Windows::of(geometry)?;
+        self.takes(maxpool_cost(&windows, self.ring, self.settings, Precision::Full)?);
+        Ok(geometry.output_len())
+    }
+
+    fn avg_pool(&mut self, _: &usize, geometry: &PoolGeometry) -> Result<usize> {
+        let (sign, precision) = (truncation::Sign::Unknown, Precision::Full);
+        self.takes(avgpool_cost(self.ring, geometry, sign, precision, self.settings)?);
+        Ok(geometry.output_len())
+    }
+
+    fn truncate(&mut self, x: &usize, shift: u32, sign: Sign) -> Result<usize> {
+        let sign = match sign {
+            Sign::Unknown => truncation::Sign::Unknown,
+            Sign::NonNegative => truncation::Sign::NonNegative,
+        };
+        self.takes(truncate_cost(*x, self.ring, shift, sign, self.settings)?);
+        Ok(*x)
+    }
+
+    fn arg_max(&mut self, _: &usize, axis: &AxisGeometry) -> Result<usize> {
+        let rows = axis.outer * axis.inner;
+        self.takes(argmax_cost(rows, axis.len, self.ring, self.settings, Precision::Full)?);
+        Ok(rows)
+    }
+
+    fn rearrange(&mut self, _: &[&usize], rearrange: &Rearrange) -> Result<usize> {
+        Ok(rearrange.output_len())
+    }
+}

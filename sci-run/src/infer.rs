@@ -1,0 +1,157 @@
+//! The client: asks a server for predictions.
+
+use crate::cli::Infer;
+use crate::failure::{Failure, Result};
+use crate::input::{self, Input};
+use crate::parameters::{self, Offered};
+use crate::party;
+use crate::report::{Figures, Prediction, Report, hex, printable};
+use crate::two_party;
+use crate::voice::{Progress, Voice};
+use athos::{Limits, OutputForm, PublicProgram};
+use sci_core::channel::{shaped::LinkShape, tcp};
+use sci_core::session::{Offer, Session};
+use sci_core::{Error, Party};
+use std::time::Instant;
+use zeroize::Zeroizing;
+
+/// One session with all inputs.
+///
+/// # Errors
+/// What is wrong with the inputs, the server, the link or the server's offer.
+pub fn run(infer: &Infer, voice: &Voice) -> Result<Report> {
+    let inputs = input::read(&infer.inputs)?;
+    let threads = party::threads(&infer.party);
+    let options = party::session_options(threads, infer.party.timeout);
+    let start = Instant::now();
+    let link = tcp::connect(&infer.connect, infer.party.timeout)?;
+    let connecting = start.elapsed();
+    tracing::info!(peer = link.peer(), "connected");
+    let link = infer.child.unwrap_or(LinkShape::LOOPBACK).apply(link)?;
+
+    let limits = limits(infer);
+    let mut client = Client { infer, inputs: &inputs, limits, accepted: None, refused: None };
+    let joined =
+        Session::join(link, options, infer.requirements.clone(), limits.max_blob_bytes, |offer| {
+            client.accept(offer)
+        });
+    let (mut session, offer) = match (joined, client.refused) {
+        (Err(_), Some(own)) => return Err(own),
+        (joined, _) => joined?,
+    };
+    let Some(Accepted { program, offered, integers }) = client.accepted else {
+        return Err(Failure::new("misuse", "the handshake ended without an accepted program"));
+    };
+
+    tracing::info!(model = printable(&program.name), digest = hex(&offer.digest), "accepted");
+    party::send_count(&mut session, integers.len())?;
+    let mut peer = party::establish(session, offered.settings)?;
+    let recorder = peer.session().recorder().clone();
+    let mut outputs = Vec::with_capacity(integers.len());
+    for (number, integers) in integers.iter().enumerate() {
+        let tell = |index: usize, total: usize, name: &str| {
+            let (input, inputs) = (number, inputs.len());
+            let name = printable(name);
+            voice.progress(&Progress { input, inputs, layer: index + 1, layers: total, name });
+        };
+        outputs.push(two_party::ask(&mut peer, &program, integers, tell)?);
+    }
+    let stats = recorder.stats();
+    let figures = Figures {
+        party: Party::Client,
+        stats: &stats,
+        connecting,
+        ot: offered.settings.ot,
+        threads,
+    };
+    let mut report = figures.report(&program, &offer.digest);
+    report.link = infer.child.map(|shape| shape.to_string());
+    report.predictions = Some(
+        inputs
+            .iter()
+            .zip(&outputs)
+            .map(|(input, output)| prediction(&program, input, output))
+            .collect::<Result<_>>()?,
+    );
+    voice.outputs(&outputs);
+    Ok(report)
+}
+
+/// What this client lets a server ask of it.
+fn limits(infer: &Infer) -> Limits {
+    let default = Limits::default();
+    Limits {
+        max_elements: infer.max_elements.unwrap_or(default.max_elements),
+        max_live_elements: party::live_elements(infer.max_memory),
+        ..default
+    }
+}
+
+struct Client<'a> {
+    infer: &'a Infer,
+    inputs: &'a [Input],
+    limits: Limits,
+    accepted: Option<Accepted>,
+    /// Our own cause, which says more about our inputs than the server gets to hear.
+    refused: Option<Failure>,
+}
+
+struct Accepted {
+    program: PublicProgram,
+    offered: Offered,
+    integers: Vec<Zeroizing<Vec<i64>>>,
+}
+
+impl Client<'_> {
+    fn accept(&mut self, offer: &Offer) -> sci_core::Result<()> {
+        if let Some(expected) = &self.infer.expect_digest
+            && *expected != offer.digest
+        {
+            let (ours, theirs) = (hex(expected), hex(&offer.digest));
+            return Err(Error::incompatible("digest of the public program", ours, theirs));
+        }
+        let program = PublicProgram::from_blob(&offer.blob, &self.limits)?;
+        let offered = parameters::check(offer, &program)?;
+        if self.inputs.len() > offered.max_inputs as usize {
+            return Err(Error::incompatible(
+                "inputs of a session",
+                self.inputs.len(),
+                format_args!("at most {}", offered.max_inputs),
+            ));
+        }
+        let integers: Result<Vec<_>> =
+            self.inputs.iter().map(|input| input.quantise(&program)).collect();
+        match integers {
+            Ok(integers) => {
+                self.accepted = Some(Accepted { program, offered, integers });
+                Ok(())
+            }
+            Err(failure) => {
+                self.refused = Some(failure);
+                Err(Error::incompatible("input", "of another shape or range", "as in the program"))
+            }
+        }
+    }
+}
+
+/// What an output means.
+fn prediction(program: &PublicProgram, input: &Input, output: &[i64]) -> Result<Prediction> {
+    let (class, logits) = match program.output_form {
+        OutputForm::ArgMax => (party::class(program, output)?, None),
+        OutputForm::Logits => {
+            let scale = 2f64.powi(i32::try_from(program.output()?.scale).unwrap_or(i32::MAX));
+            let mut best = 0;
+            for (index, value) in output.iter().enumerate() {
+                if output.get(best).is_none_or(|largest| value > largest) {
+                    best = index;
+                }
+            }
+            (best as u64, Some(output.iter().map(|&x| x as f64 / scale).collect()))
+        }
+    };
+    let (name, label) = (input.name.clone(), input.label);
+    let mut prediction =
+        Prediction { input: name, class, label, logits, name: None, label_name: None };
+    prediction.name_classes(program.class_names());
+    Ok(prediction)
+}

@@ -1,0 +1,228 @@
+//! Where a model comes from: the name of an embedded one, an ONNX file, or a program file.
+
+use crate::cli::Plan;
+use crate::embedded::{EMBEDDED, Embedded};
+use crate::failure::{Failure, Result};
+use crate::parameters;
+use athos::{CompileOptions, Limits, Preprocess, Program};
+use sci_core::{AnyDomain, Ring};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The largest model file that is read.
+const MAX_MODEL_BYTES: u64 = 4 << 30;
+/// The largest text or input file that is read.
+const MAX_SMALL_BYTES: u64 = 256 << 20;
+
+/// What the user named.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Part of this program.
+    Embedded(&'static Embedded),
+    /// A file.
+    File(PathBuf),
+}
+
+impl Source {
+    /// A name is an embedded model; a path has a separator or an extension.
+    ///
+    /// # Errors
+    /// A name that is not known.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(model) = Embedded::named(text) {
+            return Ok(Self::Embedded(model));
+        }
+        if is_path(text) {
+            return Ok(Self::File(PathBuf::from(text)));
+        }
+        let names = EMBEDDED.each_ref().map(|model| model.name).join(", ");
+        let cause = format!("model: expected {names} or a file, got {text}");
+        Err(Failure::usage(cause).hint("a path has a separator or an extension: ./name"))
+    }
+
+    /// The name of the model.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Embedded(model) => model.name.to_string(),
+            Self::File(path) => {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let safe = |c: char| if c.is_control() { '_' } else { c };
+                stem.chars().take(200).map(safe).collect()
+            }
+        }
+    }
+
+    /// As the user writes it.
+    pub fn argument(&self) -> std::ffi::OsString {
+        match self {
+            Self::Embedded(model) => model.name.into(),
+            Self::File(path) => path.into(),
+        }
+    }
+
+    /// The model file alone.
+    ///
+    /// # Errors
+    /// A program file, which has forgotten its floats, and those of reading.
+    pub fn onnx(&self) -> Result<std::borrow::Cow<'static, [u8]>> {
+        match self {
+            Self::Embedded(model) => Ok(model.onnx.into()),
+            Self::File(path) => {
+                let bytes = read(path, MAX_MODEL_BYTES)?;
+                match Program::recognise(&bytes) {
+                    true => Err(Failure::invalid(path.display(), "an ONNX file", "a program file")),
+                    false => Ok(bytes.into()),
+                }
+            }
+        }
+    }
+
+    /// Reads and compiles the model.
+    ///
+    /// # Errors
+    /// What is wrong with the file, the model or the options.
+    pub fn load(&self, plan: &Plan) -> Result<Program> {
+        match self {
+            Self::Embedded(model) => {
+                let preprocess = match &plan.preprocess {
+                    Some(path) => preprocessing(path)?,
+                    None => parse_preprocessing(model.preprocess)?,
+                };
+                compile(model.onnx, self.name(), plan, Some(preprocess))
+            }
+            Self::File(path) => {
+                let place = |failure: Failure| failure.at(path.display());
+                let bytes = read(path, MAX_MODEL_BYTES)?;
+                if Program::recognise(&bytes) {
+                    return compiled(&bytes, plan).map_err(place);
+                }
+                let preprocess = plan.preprocess.as_deref().map(preprocessing).transpose()?;
+                compile(&bytes, self.name(), plan, preprocess).map_err(place)
+            }
+        }
+    }
+}
+
+/// Whether a name on the command line is a path.
+pub fn is_path(text: &str) -> bool {
+    text.contains(std::path::is_separator) || Path::new(text).extension().is_some()
+}
+
+/// The bytes of a file of bounded size.
+///
+/// # Errors
+/// The file and what happened.
+pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| Failure::file(path, &e);
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(Failure::new("file", format_args!("{}: is a directory", path.display())));
+    }
+    let mut bytes = Vec::new();
+    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max {
+        return Err(Failure::invalid(path.display(), format_args!("at most {max} bytes"), "more"));
+    }
+    Ok(bytes)
+}
+
+/// [`read`] for everything but models.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_small(path: &Path) -> Result<Vec<u8>> {
+    read(path, MAX_SMALL_BYTES)
+}
+
+fn compile(
+    onnx: &[u8],
+    name: String,
+    plan: &Plan,
+    preprocess: Option<Preprocess>,
+) -> Result<Program> {
+    let (bitwidth, scale) = plan.precision()?;
+    let domain = AnyDomain::Ring(Ring::new(bitwidth)?);
+    let output = plan.output.unwrap_or_default();
+    let options = CompileOptions { name, output, preprocess, ..CompileOptions::new(domain, scale) };
+    Ok(athos::compile(onnx, &options)?)
+}
+
+/// A program file says everything itself; what the user says must agree.
+fn compiled(bytes: &[u8], plan: &Plan) -> Result<Program> {
+    let program = Program::from_bytes(bytes, &Limits::default())?;
+    let public = &program.public;
+    let fixed = |name: &str, wanted: Option<String>, has: String| match wanted {
+        Some(wanted) if wanted != has => {
+            Err(Failure::usage(format_args!("{name}: the program file has {has}, not {wanted}"))
+                .hint("compile the model again with this option"))
+        }
+        _ => Ok(()),
+    };
+    fixed("bitwidth", plan.bitwidth.map(|l| l.to_string()), {
+        parameters::bitwidth(public.domain).to_string()
+    })?;
+    fixed("scale", plan.scale.map(|s| s.to_string()), public.scale.to_string())?;
+    fixed(
+        "output",
+        plan.output.map(|form| parameters::output_name(form).to_string()),
+        parameters::output_name(public.output_form).to_string(),
+    )?;
+    if plan.preprocess.is_some() {
+        return Err(Failure::usage("preprocess: it is inside the program file")
+            .hint("leave --preprocess out, or compile the model again with it"));
+    }
+    Ok(program)
+}
+
+/// Reads a preprocessing file.
+fn preprocessing(path: &Path) -> Result<Preprocess> {
+    let text = String::from_utf8(read_small(path)?)
+        .map_err(|_| Failure::invalid(path.display(), "UTF-8 text", "something else"))?;
+    parse_preprocessing(&text).map_err(|failure| failure.at(path.display()))
+}
+
+fn parse_preprocessing(text: &str) -> Result<Preprocess> {
+    let preprocess: Preprocess = toml::from_str(text).map_err(|e| {
+        let before = e.span().and_then(|span| text.get(..span.start));
+        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        Failure::new("invalid_input", format_args!("line {line}: {}", e.message()))
+    })?;
+    preprocess.check()?;
+    Ok(preprocess)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_preprocessing_is_read() {
+        for (model, classes) in EMBEDDED.iter().zip([10, 2]) {
+            let preprocess = parse_preprocessing(model.preprocess).unwrap();
+            assert_eq!(preprocess.classes.len(), classes);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, word) in [
+            ("scale = 1.0\nnonsense = 3", "nonsense"),
+            ("kind = \"sound\"", "sound"),
+            ("scale = 0.0", "scale"),
+            ("scale = ", "line 1"),
+        ] {
+            let failure = parse_preprocessing(text).unwrap_err();
+            assert!(failure.message.contains(word), "{text}: {failure}");
+        }
+    }
+
+    #[test]
+    fn names_and_paths() {
+        assert!(matches!(Source::parse("digits"), Ok(Source::Embedded(_))));
+        assert!(matches!(Source::parse("model.onnx"), Ok(Source::File(_))));
+        assert!(matches!(Source::parse("./digits"), Ok(Source::File(_))));
+        assert_eq!(Source::parse("resnet50").unwrap_err().exit, 2);
+        assert_eq!(Source::parse("a/b.c.onnx").unwrap().name(), "b.c");
+    }
+}

@@ -1,0 +1,156 @@
+//! The public parameters of a session: what the server offers and the client holds against the
+//! program that it was given.
+
+use athos::{OutputForm, PublicProgram};
+use sci_core::session::{Offer, PublicOffer};
+use sci_core::{AnyDomain, Domain, Error, Result};
+use sci_ot::OtKind;
+use sci_ot::peer::Settings;
+
+/// What the model is called.
+pub const MODEL: &str = "model";
+/// Protocol of the linear layers.
+pub const BACKEND: &str = "backend";
+/// Ring or field.
+pub const DOMAIN: &str = "domain";
+/// l.
+pub const BITWIDTH: &str = "bitwidth";
+/// Bits after the binary point.
+pub const SCALE: &str = "scale";
+/// OT extension.
+pub const OT: &str = "ot";
+/// log2 of the dimension of the largest LPN set of silent OT.
+pub const LPN: &str = "lpn";
+/// Bits of a digit in comparisons.
+pub const RADIX: &str = "radix";
+/// What the client learns.
+pub const OUTPUT: &str = "output";
+/// Whether every value equals the cleartext meaning.
+pub const EXACT: &str = "exact";
+/// The most inputs of a session.
+pub const MAX_INPUTS: &str = "max-inputs";
+
+/// The only value of [`BACKEND`] so far.
+pub const OT_BACKEND: &str = "ot";
+/// A value of [`DOMAIN`].
+pub const RING: &str = "ring";
+const FIELD: &str = "field";
+
+/// A value of [`OUTPUT`].
+pub fn output_name(form: OutputForm) -> &'static str {
+    match form {
+        OutputForm::ArgMax => "argmax",
+        OutputForm::Logits => "logits",
+    }
+}
+
+/// A value of [`DOMAIN`].
+pub fn domain_name(domain: AnyDomain) -> &'static str {
+    match domain {
+        AnyDomain::Ring(_) => RING,
+        AnyDomain::Field(_) => FIELD,
+    }
+}
+
+/// A value of [`BITWIDTH`].
+pub fn bitwidth(domain: AnyDomain) -> u32 {
+    match domain {
+        AnyDomain::Ring(ring) => ring.bits(),
+        AnyDomain::Field(field) => field.bits(),
+    }
+}
+
+/// What both parties must see alike because the program says it.
+fn of_program(program: &PublicProgram) -> [(&'static str, String); 5] {
+    [
+        (MODEL, program.name.clone()),
+        (DOMAIN, domain_name(program.domain).into()),
+        (BITWIDTH, bitwidth(program.domain).to_string()),
+        (SCALE, program.scale.to_string()),
+        (OUTPUT, output_name(program.output_form).into()),
+    ]
+}
+
+/// What a server makes public.
+///
+/// # Errors
+/// None for a program that was checked.
+pub fn offer(
+    program: &PublicProgram,
+    settings: Settings,
+    max_inputs: u32,
+) -> athos::Result<PublicOffer> {
+    let own = [
+        (BACKEND, OT_BACKEND.to_string()),
+        (OT, settings.ot.name().to_string()),
+        (LPN, settings.silent_log_k.to_string()),
+        (RADIX, settings.radix.to_string()),
+        (EXACT, "true".to_string()),
+        (MAX_INPUTS, max_inputs.to_string()),
+    ];
+    let parameters = of_program(program).into_iter().chain(own);
+    Ok(PublicOffer {
+        parameters: parameters.map(|(name, value)| (name.to_string(), value)).collect(),
+        blob: program.to_blob()?,
+    })
+}
+
+/// What a client reads from an offer beside the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The settings of oblivious transfer.
+    pub settings: Settings,
+    /// Inputs in one session.
+    pub max_inputs: u32,
+}
+
+/// Checks that the parameters say what the program says, and that this client knows them all.
+///
+/// # Errors
+/// [`Error::PeerMisbehaved`] or [`Error::PeerIncompatible`] naming the parameter.
+pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
+    for (name, value) in of_program(program) {
+        let stated = parameter(offer, name)?;
+        if stated != value {
+            let what = format!("parameter {name}");
+            return Err(Error::misbehaved(
+                what,
+                format_args!("{value}, as in the program"),
+                stated,
+            ));
+        }
+    }
+    for (name, ours) in [(BACKEND, OT_BACKEND), (EXACT, "true")] {
+        let theirs = parameter(offer, name)?;
+        if theirs != ours {
+            return Err(Error::incompatible(name, ours, theirs));
+        }
+    }
+    let name = parameter(offer, OT)?;
+    let ot = [OtKind::Silent, OtKind::Iknp].into_iter().find(|ot| ot.name() == name);
+    let ot = ot.ok_or_else(|| Error::incompatible(OT, "silent or iknp", name.escape_default()))?;
+    let settings = Settings {
+        ot,
+        radix: within(offer, RADIX, 1, 8)?,
+        silent_log_k: within(offer, LPN, 16, 19)?,
+    };
+    Ok(Offered { settings, max_inputs: number(offer, MAX_INPUTS)? })
+}
+
+fn within(offer: &Offer, name: &'static str, low: u32, high: u32) -> Result<u32> {
+    match number(offer, name)? {
+        value if (low..=high).contains(&value) => Ok(value),
+        other => Err(Error::misbehaved(name, format_args!("{low}..={high}"), other)),
+    }
+}
+
+fn parameter<'a>(offer: &'a Offer, name: &str) -> Result<&'a str> {
+    offer
+        .parameter(name)
+        .ok_or_else(|| Error::misbehaved(format!("parameter {name}"), "a value", "none"))
+}
+
+fn number(offer: &Offer, name: &'static str) -> Result<u32> {
+    let text = parameter(offer, name)?;
+    text.parse().map_err(|_| Error::misbehaved(name, "a number", text.escape_default()))
+}

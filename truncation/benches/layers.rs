@@ -1,0 +1,68 @@
+//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, division by 49, of 2^14, 2^17 and 2^20 elements at
+//! l = 32 and 37, over IKNP and over silent OT side by side. Both parties in one process over the in-memory link,
+//! one computing thread each.
+//!
+//! `cargo bench -p truncation --bench layers`. Rates are those of the wall clock of the pair on however many
+//! cores there are; each session runs the layer once before the clock starts, so that silent pools have
+//! started, and their refills count. CPU time of both parties together is printed by `examples/layer_cost`.
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use millionaires::Precision;
+use millionaires::relu::relu;
+use sci_core::{Block, Domain, Prg, Result, Ring, Shares};
+use sci_ot::peer::Settings;
+use sci_ot::testing::run_both;
+use sci_ot::{OtKind, Peer};
+use std::time::{Duration, Instant};
+use truncation::Sign;
+use truncation::divide::divide;
+use truncation::truncate::truncate;
+
+type Layer = fn(&mut Peer, &Shares<Ring>) -> Result<Shares<Ring>>;
+
+const LAYERS: [(&str, Layer); 4] = [
+    ("relu", |peer, x| relu(peer, x, Precision::Full)),
+    ("truncate, sign unknown", |peer, x| truncate(peer, x, 12, Sign::Unknown)),
+    ("truncate, sign known", |peer, x| truncate(peer, x, 12, Sign::NonNegative)),
+    ("divide by 49", |peer, x| divide(peer, x, 49, Sign::Unknown, Precision::Full)),
+];
+
+/// Time of `iterations` runs of a layer in one session.
+fn session(ot: OtKind, layer: Layer, shares: &Shares<Ring>, iterations: u64) -> Duration {
+    let run = run_both(Settings::over(ot), |_, peer| {
+        layer(peer, shares)?;
+        let start = Instant::now();
+        for _ in 0..iterations {
+            layer(peer, shares)?;
+        }
+        Ok(start.elapsed())
+    });
+    run.unwrap_or_else(|e| panic!("{e}")).0.value
+}
+
+fn layers(c: &mut Criterion) {
+    for (name, layer) in LAYERS {
+        let mut group = c.benchmark_group(name);
+        group.sample_size(10);
+        group.measurement_time(Duration::from_secs(2));
+        for bits in [32, 37] {
+            let ring = Ring::new(bits).unwrap_or_else(|e| panic!("{e}"));
+            for n in [14, 17, 20].map(|log_n| 1usize << log_n) {
+                let mut values = vec![0; n];
+                ring.sample_into(&mut Prg::new(Block([bits.into(), 1])), &mut values);
+                let shares = Shares::from_canonical(ring, values);
+                group.throughput(Throughput::Elements(n as u64));
+                for ot in [OtKind::Iknp, OtKind::Silent] {
+                    let id = BenchmarkId::new(format!("{}, l={bits}", ot.name()), n);
+                    group.bench_function(id, |b| {
+                        b.iter_custom(|iterations| session(ot, layer, &shares, iterations));
+                    });
+                }
+            }
+        }
+        group.finish();
+    }
+}
+
+criterion_group!(benches, layers);
+criterion_main!(benches);

@@ -1,0 +1,261 @@
+//! Arithmetic shift right by s over Z_2^l: floor(x / 2^s), exactly (CrypTFlow2 section 4.2 and Appendix D;
+//! SIRNN for the unknown sign; PROTOCOLS A8).
+//!
+//! With c = 1{(x_0 mod 2^s) + (x_1 mod 2^s) >= 2^s} and w = 1{x_0 + x_1 >= 2^l},
+//! (x >> s) = (x_0 >> s) + (x_1 >> s) + c - w 2^(l-s) for the logical shift. c is one comparison of s bits
+//! and B2A to l bits. As w is multiplied by 2^(l-s), s bits of it suffice.
+//!
+//! * **Sign unknown**: 2^(l-1) is added first, so that the logical shift is the arithmetic one up to the
+//!   constant 2^(l-s-1). The comparison of the upper l - s bits, with equality, joins that of the lower:
+//!   w = gt_upper xor (eq_upper AND c); B2A of w to s bits. At l = 32, s = 12, m = 7: 3264 bits.
+//! * **Sign known**: w = m_0 OR m_1 for x >= 0 and m_0 AND m_1 for x < 0, where m_j is the top bit of
+//!   x_j: one COT of s bits beside the B2A; for x < 0 the sign is filled in by subtracting 2^(l-s).
+//! * **Truncate and reduce** to Z_2^(l-s): c alone, B2A to l - s bits.
+
+use crate::{Product, Sign, minus_two, products_lane};
+use millionaires::compare::{
+    Comparison, Relation, compare_cost, compare_lane, complement, row_bytes,
+};
+use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
+use sci_ot::cot::Elements;
+use sci_ot::peer::Settings;
+use sci_ot::plan::Plan;
+use sci_ot::select::{b2a_lane, b2a_lane_cost};
+use sci_ot::{Lane, Peer, Role};
+use zeroize::Zeroizing;
+
+/// Shares of floor(x / 2^shift) by the signed view.
+///
+/// # Errors
+/// [`Error::InvalidInput`] unless shift < l; otherwise as the link and the peer behave.
+pub fn truncate(peer: &mut Peer, x: &Shares<Ring>, shift: u32, sign: Sign) -> Result<Shares<Ring>> {
+    let ring = x.domain();
+    check(ring, shift)?;
+    if shift == 0 {
+        return Ok(x.clone());
+    }
+    let plan = plan(x.len(), ring, shift, sign, peer.settings());
+    peer.map_shares(&plan, ring, |lane, range| {
+        truncate_lane(lane, ring, &x.values()[range], shift, sign)
+    })
+}
+
+fn check(ring: Ring, shift: u32) -> Result<()> {
+    let bits = ring.bitwidth().get();
+    if shift < bits {
+        Ok(())
+    } else {
+        Err(Error::invalid("shift", format_args!("below the bitwidth {bits}"), shift))
+    }
+}
+
+fn jobs(ring: Ring, shift: u32, sign: Sign) -> Vec<Comparison> {
+    let lower = Comparison::new(shift, Relation::Greater);
+    let upper = Comparison::new(ring.bitwidth().get() - shift, Relation::GreaterAndEqual);
+    match sign {
+        Sign::Unknown => vec![lower, upper],
+        Sign::NonNegative | Sign::Negative => vec![lower],
+    }
+}
+
+fn plan(n: usize, ring: Ring, shift: u32, sign: Sign, settings: Settings) -> Plan {
+    Plan::new(n, row_bytes(&jobs(ring, shift, sign), settings) + 32)
+}
+
+/// [`truncate`] on one lane, for 0 < shift < l.
+///
+/// # Errors
+/// As [`truncate`].
+pub fn truncate_lane(
+    lane: &mut Lane,
+    ring: Ring,
+    x: &[u64],
+    shift: u32,
+    sign: Sign,
+) -> Result<Elements> {
+    match sign {
+        Sign::Unknown => unknown_sign(lane, ring, x, shift),
+        Sign::NonNegative | Sign::Negative => known_sign(lane, ring, x, shift, sign),
+    }
+}
+
+/// This party's input to "do our low parts overflow": its part at the leader, what is missing to
+/// overflow at the other.
+fn overflow_input(leads: bool, bits: u32, part: impl Iterator<Item = u64>) -> Elements {
+    let part = part.map(|x| x & (u64::MAX >> (64 - bits)));
+    Zeroizing::new(if leads { part.collect() } else { part.map(|x| complement(bits, x)).collect() })
+}
+
+/// B2A of c into the ring and of w (or its COT form) into Z_2^s, both given as products, completed.
+fn assemble(ring: Ring, shift: u32, x: &[u64], c: &[u64], w: &[u64]) -> Elements {
+    let upper = ring.bitwidth().get() - shift;
+    Zeroizing::new(
+        x.iter()
+            .zip(c.iter().zip(w))
+            .map(|(x, (c, w))| ring.sub(ring.add(x >> shift, *c), ring.reduce(w << upper)))
+            .collect(),
+    )
+}
+
+fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<Elements> {
+    let bits = ring.bitwidth().get();
+    let (server, leads) = (lane.party() == Party::Server, lane.role() == Role::Sender);
+    let offset = u64::from(server) << (bits - 1);
+    let x: Elements = Zeroizing::new(x.iter().map(|&x| ring.add(x, offset)).collect());
+
+    let lower = overflow_input(leads, shift, x.iter().copied());
+    let upper = overflow_input(leads, bits - shift, x.iter().map(|x| x >> shift));
+    let jobs = jobs(ring, shift, Sign::Unknown);
+    let (outcomes, mut supply) = compare_lane(lane, &jobs, &[&lower, &upper], 1)?;
+    let [lower, upper] = &outcomes[..] else {
+        return Err(Error::misuse("two comparisons have two outcomes"));
+    };
+    let (carried, _) = supply.and(lane, &[[&upper.equal, &lower.greater]], &[])?;
+    let mut wrap = upper.greater.clone();
+    carried.iter().for_each(|bits| wrap.xor_assign(bits));
+
+    let low_ring = Ring::new(shift)?;
+    let (mut c, mut w) = products_lane(
+        lane,
+        (ring, Product { correlations: &minus_two(ring, &lower.greater), choices: &lower.greater }),
+        (low_ring, Product { correlations: &minus_two(low_ring, &wrap), choices: &wrap }),
+    )?;
+    for ((c, w), (cb, wb)) in c.iter_mut().zip(&mut *w).zip(lower.greater.iter().zip(wrap.iter())) {
+        *c = ring.add(*c, ring.reduce(cb));
+        *w = low_ring.add(*w, low_ring.reduce(wb));
+    }
+    let mut out = assemble(ring, shift, &x, &c, &w);
+    let constant = u64::from(server) << (bits - shift - 1);
+    out.iter_mut().for_each(|y| *y = ring.sub(*y, constant));
+    Ok(out)
+}
+
+fn known_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32, sign: Sign) -> Result<Elements> {
+    let bits = ring.bitwidth().get();
+    let (server, leads) = (lane.party() == Party::Server, lane.role() == Role::Sender);
+    let lower = overflow_input(leads, shift, x.iter().copied());
+    let (outcomes, _) = compare_lane(lane, &jobs(ring, shift, sign), &[&lower], 0)?;
+    let carry = outcomes.into_iter().next().unwrap_or_default().greater;
+
+    // With tops m_s (leader) and m_r: m_s OR m_r = m_s + (1 - m_s) m_r, m_s AND m_r = m_s m_r.
+    let tops = Bits::from_fn(x.len(), |i| x[i] >> (bits - 1));
+    let negative = sign == Sign::Negative;
+    let factor: Elements =
+        Zeroizing::new(tops.iter().map(|m| if negative { m } else { 1 - m }).collect());
+    let low_ring = Ring::new(shift)?;
+    let (mut c, mut w) = products_lane(
+        lane,
+        (ring, Product { correlations: &minus_two(ring, &carry), choices: &carry }),
+        (low_ring, Product { correlations: &factor, choices: &tops }),
+    )?;
+    for (c, b) in c.iter_mut().zip(carry.iter()) {
+        *c = ring.add(*c, ring.reduce(b));
+    }
+    if leads && !negative {
+        for (w, m) in w.iter_mut().zip(tops.iter()) {
+            *w = low_ring.add(*w, low_ring.reduce(m));
+        }
+    }
+    let mut out = assemble(ring, shift, x, &c, &w);
+    if negative && server {
+        let fill = 1 << (bits - shift);
+        out.iter_mut().for_each(|y| *y = ring.sub(*y, ring.reduce(fill)));
+    }
+    Ok(out)
+}
+
+/// The cost of [`truncate_lane`].
+///
+/// # Errors
+/// As [`truncate`], and for a radix outside 1..=8.
+pub fn truncate_lane_cost(
+    n: usize,
+    ring: Ring,
+    shift: u32,
+    sign: Sign,
+    settings: Settings,
+    leader: Party,
+) -> Result<Cost> {
+    check(ring, shift)?;
+    if n == 0 || shift == 0 {
+        return Ok(Cost::ZERO);
+    }
+    let unknown = sign == Sign::Unknown;
+    let compare =
+        compare_cost(n, &jobs(ring, shift, sign), settings, usize::from(unknown), leader)?;
+    let join = match unknown {
+        true => {
+            let opening = 2 * n as u64;
+            let both =
+                Cost::message(Party::Server, opening) + Cost::message(Party::Client, opening);
+            both.in_rounds(1)
+        }
+        false => Cost::ZERO,
+    };
+    let corrections = pack::packed_len(n, ring.bits()) + pack::packed_len(n, shift);
+    let products =
+        settings.ot.cot_cost(2 * n, leader.peer()) + Cost::message(leader, 8 * corrections as u64);
+    Ok(compare + join + products.in_rounds(2))
+}
+
+/// The cost of [`truncate`].
+///
+/// # Errors
+/// As [`truncate_lane_cost`].
+pub fn truncate_cost(
+    n: usize,
+    ring: Ring,
+    shift: u32,
+    sign: Sign,
+    settings: Settings,
+) -> Result<Cost> {
+    truncate_lane_cost(1, ring, shift, sign, settings, Party::Server)?;
+    Ok(plan(n, ring, shift, sign, settings).cost(|n, leader| {
+        truncate_lane_cost(n, ring, shift, sign, settings, leader).unwrap_or_default()
+    }))
+}
+
+/// Shares over Z_2^(l-shift) of floor(x / 2^shift) mod 2^(l-shift): the carry alone.
+///
+/// # Errors
+/// [`Error::InvalidInput`] unless shift < l; otherwise as the link and the peer behave.
+pub fn truncate_reduce(peer: &mut Peer, x: &Shares<Ring>, shift: u32) -> Result<Shares<Ring>> {
+    let ring = x.domain();
+    check(ring, shift)?;
+    if shift == 0 {
+        return Ok(x.clone());
+    }
+    let target = Ring::new(ring.bitwidth().get() - shift)?;
+    let plan = plan(x.len(), ring, shift, Sign::NonNegative, peer.settings());
+    peer.map_shares(&plan, target, |lane, range| {
+        let x = &x.values()[range];
+        let leads = lane.role() == Role::Sender;
+        let lower = overflow_input(leads, shift, x.iter().copied());
+        let jobs = jobs(ring, shift, Sign::NonNegative);
+        let (outcomes, _) = compare_lane(lane, &jobs, &[&lower], 0)?;
+        let carry = outcomes.into_iter().next().unwrap_or_default().greater;
+        let mut out = b2a_lane(lane, target, &carry)?;
+        for (y, x) in out.iter_mut().zip(x) {
+            *y = target.add(*y, target.reduce(x >> shift));
+        }
+        Ok(out)
+    })
+}
+
+/// The cost of [`truncate_reduce`].
+///
+/// # Errors
+/// As [`truncate_reduce`], and for a radix outside 1..=8.
+pub fn truncate_reduce_cost(n: usize, ring: Ring, shift: u32, settings: Settings) -> Result<Cost> {
+    check(ring, shift)?;
+    if shift == 0 {
+        return Ok(Cost::ZERO);
+    }
+    let target = Ring::new(ring.bitwidth().get() - shift)?;
+    let jobs = jobs(ring, shift, Sign::NonNegative);
+    compare_cost(1, &jobs, settings, 0, Party::Server)?;
+    Ok(plan(n, ring, shift, Sign::NonNegative, settings).cost(|n, leader| {
+        compare_cost(n, &jobs, settings, 0, leader).unwrap_or_default()
+            + b2a_lane_cost(settings.ot, n, target, leader)
+    }))
+}

@@ -1,0 +1,132 @@
+//! Division over Z_n.
+
+use millionaires::Precision;
+use sci_core::testing::reveal;
+use sci_core::{Block, Domain, Field, Party, Prg, Shares};
+use sci_ot::OtKind;
+use sci_ot::peer::Settings;
+use sci_ot::testing::{assert_cost, run_both};
+use truncation::Sign;
+use truncation::avgpool::{quotients, quotients_cost};
+use truncation::divide::{divide, divide_cost};
+
+type Split = (Vec<u64>, Vec<u64>, Vec<u64>);
+
+fn own(party: Party, field: Field, shares: &Split) -> Shares<Field> {
+    let values = if party == Party::Server { &shares.1 } else { &shares.2 };
+    Shares::from_canonical(field, values.clone())
+}
+
+fn floor_div(field: Field, x: u64, d: u64) -> u64 {
+    field.from_signed(i128::from(field.to_signed(x)).div_euclid(i128::from(d)) as i64)
+}
+
+/// The settings of a case: silent OT where this file is a module of `silent.rs`, else IKNP.
+fn settings(radix: u32) -> Settings {
+    let silent = module_path!().starts_with("silent");
+    let ot = if silent { OtKind::Silent } else { OtKind::Iknp };
+    Settings { radix, ..Settings::over(ot) }
+}
+
+/// The settings of the papers' costs.
+fn iknp(radix: u32) -> Settings {
+    Settings { radix, ..Settings::over(OtKind::Iknp) }
+}
+
+fn case(field: Field, shares: &Split, d: u64, sign: Sign, radix: u32) {
+    let what = format!("n {field} d {d} {sign:?}");
+    let settings = settings(radix);
+    let (server, client) = run_both(settings, |p, peer| {
+        divide(peer, &own(p, field, shares), d, sign, Precision::Full)
+    })
+    .unwrap();
+    let out = reveal(field, server.value.values(), client.value.values());
+    for (i, y) in out.into_iter().enumerate() {
+        let (x, a) = (shares.0[i], shares.1[i]);
+        assert_eq!(y, floor_div(field, x, d), "{what}: {x}, first share {a}");
+    }
+    let cost = divide_cost(shares.0.len(), field, d, sign, Precision::Full, settings).unwrap();
+    assert_cost(&server, &client, cost, &what);
+}
+
+fn split(field: Field, values: &[u64], masks: &[u64], sign: Sign) -> Split {
+    let mut all = Split::default();
+    for &x in values {
+        let fits = match sign {
+            Sign::Unknown => true,
+            Sign::NonNegative => field.to_signed(x) >= 0,
+            Sign::Negative => field.to_signed(x) < 0,
+        };
+        for &mask in masks.iter().filter(|_| fits) {
+            all.0.push(x);
+            all.1.push(mask);
+            all.2.push(field.sub(x, mask));
+        }
+    }
+    all
+}
+
+#[test]
+fn division_is_exhaustively_right_for_small_moduli() {
+    for (n, d) in [(13, 2), (19, 3), (31, 5), (32, 5), (43, 7), (50, 4), (61, 10), (64, 9)] {
+        let field = Field::new(n).unwrap();
+        let all: Vec<u64> = (0..n).collect();
+        for sign in [Sign::Unknown, Sign::NonNegative, Sign::Negative] {
+            case(field, &split(field, &all, &all, sign), d, sign, 4);
+        }
+    }
+}
+
+#[test]
+fn division_of_edge_values() {
+    for n in [65_537, 4_293_918_721, 137_438_822_401, (1 << 61) - 1, 1 << 62] {
+        let field = Field::new(n).unwrap();
+        let mut rng = Prg::new(Block([n, 2]));
+        for d in [2, 9, 49, 4096] {
+            let mut values = vec![0, 1, d - 1, d, d + 1, n / 2 - 1, n / 2, n / 2 + 1, n - d, n - 1];
+            values.push(field.sample(&mut rng));
+            let mut masks = values.clone();
+            masks.push(field.sample(&mut rng));
+            for sign in [Sign::Unknown, Sign::NonNegative] {
+                case(field, &split(field, &values, &masks, sign), d, sign, 4);
+            }
+        }
+    }
+}
+
+/// Table 3 of CrypTFlow2: 7796 bits with three comparisons in C, 6972 where one drops out.
+#[test]
+fn costs_are_the_papers() {
+    let n = 2048;
+    let bits = |modulus: u64| {
+        let field = Field::new(modulus).unwrap();
+        let cost = divide_cost(n, field, 49, Sign::Unknown, Precision::Full, iknp(7)).unwrap();
+        (cost.bytes() * 8 / n as u64, cost.rounds)
+    };
+    assert_eq!(4_293_918_721u64 % 49 * 2 / 49, 0);
+    assert_eq!(bits(4_293_918_721).0, 6972);
+    let three = (4_293_918_721u64..).find(|n| 2 * (n % 49) >= 49).unwrap();
+    assert_eq!(bits(three), (7796, 14));
+}
+
+#[test]
+fn quotients_by_several_divisors() {
+    let field = Field::new(137_438_822_401).unwrap();
+    let divisors: Vec<u64> = (0..30).map(|i| [1, 4, 6, 9][i % 4]).collect();
+    let mut rng = Prg::new(Block([5, 2]));
+    let x: Vec<u64> = divisors.iter().map(|_| field.sample(&mut rng)).collect();
+    let masks: Vec<u64> = divisors.iter().map(|_| field.sample(&mut rng)).collect();
+    let rest = x.iter().zip(&masks).map(|(&x, &m)| field.sub(x, m)).collect();
+    let shares = (x.clone(), masks, rest);
+    let (server, client) = run_both(settings(4), |p, peer| {
+        quotients(peer, &own(p, field, &shares), &divisors, Sign::Unknown, Precision::Full)
+    })
+    .unwrap();
+    let out = reveal(field, server.value.values(), client.value.values());
+    for ((&x, &d), y) in x.iter().zip(&divisors).zip(out) {
+        assert_eq!(y, floor_div(field, x, d));
+    }
+    let cost =
+        quotients_cost(field, &divisors, Sign::Unknown, Precision::Full, settings(4)).unwrap();
+    assert_cost(&server, &client, cost, "quotients");
+}

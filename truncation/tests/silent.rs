@@ -1,0 +1,6 @@
+//! All tests of division, truncation and AvgPool once more, over silent OT.
+
+#[path = "field.rs"]
+mod field;
+#[path = "protocols.rs"]
+mod protocols;
