@@ -3,6 +3,7 @@
 //!
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
+use crate::two_party::{NetDomain, divisor, sign_of};
 use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
 use millionaires::Precision;
@@ -10,11 +11,9 @@ use millionaires::argmax::{argmax_cost, index_ring};
 use millionaires::maxpool::{Windows, maxpool_cost};
 use millionaires::relu::{MuxForm, relu_cost};
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
-use sci_core::{AnyDomain, Cost, Domain, Party, Ring, pack};
-use sci_ot::linear::{Product, elementwise_cost};
+use sci_core::{AnyDomain, Cost, Domain, Party, pack};
 use sci_ot::peer::Settings;
 use truncation::avgpool::avgpool_cost;
-use truncation::truncate::truncate_cost;
 
 /// The cost of one instruction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +31,18 @@ pub struct LayerCost {
 /// # Errors
 /// [`Error::Invalid`] for a domain that has no protocols yet or settings out of range.
 pub fn layers(program: &PublicProgram, settings: Settings) -> Result<Vec<LayerCost>> {
-    let AnyDomain::Ring(ring) = program.domain else {
-        return Err(Error::invalid("domain", "a ring Z_2^l", program.domain));
-    };
-    let mut reckoning = Reckoning { program, settings, ring, layers: Vec::new() };
+    match program.domain {
+        AnyDomain::Ring(ring) => layers_over(program, settings, ring),
+        AnyDomain::Field(field) => layers_over(program, settings, field),
+    }
+}
+
+fn layers_over<D: NetDomain>(
+    program: &PublicProgram,
+    settings: Settings,
+    domain: D,
+) -> Result<Vec<LayerCost>> {
+    let mut reckoning = Reckoning { program, settings, domain, layers: Vec::new() };
     let outputs = execute(program, &mut reckoning, |_| {})?;
     let bits = match (program.output_form, program.instructions.last()) {
         (OutputForm::ArgMax, Some(last)) => {
@@ -43,7 +50,7 @@ pub fn layers(program: &PublicProgram, settings: Settings) -> Result<Vec<LayerCo
             let len = input.map_or(1, |x| x.output.len()) / outputs.max(1);
             index_ring(len.max(1))?.bits()
         }
-        _ => ring.bits(),
+        _ => domain.bits(),
     };
     let open = 8 * pack::packed_len(outputs, bits) as u64;
     let cost = Cost::message(Party::Server, open).in_rounds(1);
@@ -59,14 +66,14 @@ pub fn total(program: &PublicProgram, settings: Settings) -> Result<Cost> {
     Ok(layers(program, settings)?.iter().fold(Cost::ZERO, |sum, layer| sum + layer.cost))
 }
 
-struct Reckoning<'a> {
+struct Reckoning<'a, D> {
     program: &'a PublicProgram,
     settings: Settings,
-    ring: Ring,
+    domain: D,
     layers: Vec<LayerCost>,
 }
 
-impl Reckoning<'_> {
+impl<D: NetDomain> Reckoning<'_, D> {
     fn takes(&mut self, cost: Cost) {
         if let Some(layer) = self.layers.last_mut() {
             layer.cost += cost;
@@ -80,16 +87,14 @@ impl Reckoning<'_> {
     }
 
     fn product(&mut self, weight: WeightId, shape: [usize; 3], times: u64) -> Result<()> {
-        let [rows, inner, columns] = shape;
         let weight_bits = self.factor_bits(weight)?;
-        let product = Product { ring: self.ring, rows, inner, columns, weight_bits };
-        let ot = self.settings.ot;
-        self.takes(product.cost(ot, product.cheapest(ot)) * times);
+        let one = self.domain.matmul_cost(self.settings.ot, shape, weight_bits)?;
+        self.takes(one * times);
         Ok(())
     }
 }
 
-impl Backend for Reckoning<'_> {
+impl<D: NetDomain> Backend for Reckoning<'_, D> {
     type Secret = usize;
     type Error = Error;
 
@@ -144,40 +149,38 @@ impl Backend for Reckoning<'_> {
 
     fn mul_weight(&mut self, x: &usize, weight: WeightId, _: &Broadcast) -> Result<usize> {
         let bits = self.factor_bits(weight)?;
-        self.takes(elementwise_cost(self.settings.ot, self.ring, bits, *x));
+        self.takes(self.domain.elementwise_cost(self.settings.ot, *x, bits)?);
         Ok(*x)
     }
 
     fn relu(&mut self, x: &usize) -> Result<usize> {
         let form = MuxForm::Correlated;
-        self.takes(relu_cost(*x, self.ring, self.settings, Precision::Full, form)?);
+        self.takes(relu_cost(*x, self.domain, self.settings, Precision::Full, form)?);
         Ok(*x)
     }
 
     fn max_pool(&mut self, _: &usize, geometry: &PoolGeometry) -> Result<usize> {
         let windows = Windows::of(geometry)?;
-        self.takes(maxpool_cost(&windows, self.ring, self.settings, Precision::Full)?);
+        self.takes(maxpool_cost(&windows, self.domain, self.settings, Precision::Full)?);
         Ok(geometry.output_len())
     }
 
     fn avg_pool(&mut self, _: &usize, geometry: &PoolGeometry) -> Result<usize> {
         let (sign, precision) = (truncation::Sign::Unknown, Precision::Full);
-        self.takes(avgpool_cost(self.ring, geometry, sign, precision, self.settings)?);
+        self.takes(avgpool_cost(self.domain, geometry, sign, precision, self.settings)?);
         Ok(geometry.output_len())
     }
 
     fn truncate(&mut self, x: &usize, shift: u32, sign: Sign) -> Result<usize> {
-        let sign = match sign {
-            Sign::Unknown => truncation::Sign::Unknown,
-            Sign::NonNegative => truncation::Sign::NonNegative,
-        };
-        self.takes(truncate_cost(*x, self.ring, shift, sign, self.settings)?);
+        let (sign, precision) = (sign_of(sign), Precision::Full);
+        let d = divisor(shift)?;
+        self.takes(self.domain.quotient_cost(*x, d, sign, precision, self.settings)?);
         Ok(*x)
     }
 
     fn arg_max(&mut self, _: &usize, axis: &AxisGeometry) -> Result<usize> {
         let rows = axis.outer * axis.inner;
-        self.takes(argmax_cost(rows, axis.len, self.ring, self.settings, Precision::Full)?);
+        self.takes(argmax_cost(rows, axis.len, self.domain, self.settings, Precision::Full)?);
         Ok(rows)
     }
 

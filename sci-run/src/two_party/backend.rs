@@ -1,0 +1,143 @@
+//! Every operation of a program as a protocol on shares.
+
+use super::products::elements;
+use super::{NetDomain, Side, Tensor, TwoParty};
+use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
+use athos::{Backend, Error, Result, WeightId};
+use millionaires::Precision;
+use millionaires::argmax::argmax;
+use millionaires::maxpool::{Windows, maxpool};
+use millionaires::relu::relu;
+use sci_core::Shares;
+use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
+use sci_core::session::Phase;
+use truncation::avgpool::avgpool;
+
+impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
+    type Secret = Tensor<D>;
+    type Error = Error;
+
+    fn enter_layer(&mut self, _: usize, name: &str, op: &'static str) -> Result<()> {
+        self.span = None;
+        let span = self.peer.session().span(name.to_owned(), op, Phase::Online);
+        self.span = Some(span.backend("ot"));
+        Ok(())
+    }
+
+    fn input(&mut self, shape: &[usize]) -> Result<Tensor<D>> {
+        Ok(Tensor::Values(self.side.input(self.domain, shape.iter().product())?))
+    }
+
+    fn conv(
+        &mut self,
+        x: &Tensor<D>,
+        weight: WeightId,
+        bias: Option<WeightId>,
+        geometry: &ConvGeometry,
+    ) -> Result<Tensor<D>> {
+        self.conv_by_ot(x.values()?, weight, bias, geometry).map(Tensor::Values)
+    }
+
+    fn linear(
+        &mut self,
+        x: &Tensor<D>,
+        weight: WeightId,
+        bias: Option<WeightId>,
+        geometry: &LinearGeometry,
+    ) -> Result<Tensor<D>> {
+        self.linear_by_ot(x.values()?, weight, bias, geometry).map(Tensor::Values)
+    }
+
+    fn add(&mut self, x: &Tensor<D>, y: &Tensor<D>) -> Result<Tensor<D>> {
+        let mut sum = x.values()?.clone();
+        sum.add_assign(y.values()?)?;
+        Ok(Tensor::Values(sum))
+    }
+
+    fn sub(&mut self, x: &Tensor<D>, y: &Tensor<D>) -> Result<Tensor<D>> {
+        let mut difference = x.values()?.clone();
+        difference.sub_assign(y.values()?)?;
+        Ok(Tensor::Values(difference))
+    }
+
+    fn mul_public(&mut self, x: &Tensor<D>, factor: i64) -> Result<Tensor<D>> {
+        let mut multiple = x.values()?.clone();
+        multiple.scale_assign(self.domain.from_signed(factor));
+        Ok(Tensor::Values(multiple))
+    }
+
+    fn add_weight(
+        &mut self,
+        x: &Tensor<D>,
+        weight: WeightId,
+        broadcast: &Broadcast,
+    ) -> Result<Tensor<D>> {
+        let (domain, mut sum) = (self.domain, x.values()?.clone());
+        self.side
+            .alone(&mut sum, |weights| broadcast.expand(&elements(weights, weight, domain)?))?;
+        Ok(Tensor::Values(sum))
+    }
+
+    fn mul_weight(
+        &mut self,
+        x: &Tensor<D>,
+        weight: WeightId,
+        broadcast: &Broadcast,
+    ) -> Result<Tensor<D>> {
+        self.scaling_by_ot(x.values()?, weight, broadcast).map(Tensor::Values)
+    }
+
+    fn relu(&mut self, x: &Tensor<D>) -> Result<Tensor<D>> {
+        Ok(Tensor::Values(relu(self.peer, x.values()?, Precision::Full)?))
+    }
+
+    fn max_pool(&mut self, x: &Tensor<D>, geometry: &PoolGeometry) -> Result<Tensor<D>> {
+        let windows = Windows::of(geometry)?;
+        Ok(Tensor::Values(maxpool(self.peer, x.values()?, &windows, Precision::Full)?))
+    }
+
+    fn avg_pool(&mut self, x: &Tensor<D>, geometry: &PoolGeometry) -> Result<Tensor<D>> {
+        // The sum may wrap, so that nothing is known of its sign whatever is known of x.
+        let (sign, precision) = (truncation::Sign::Unknown, Precision::Full);
+        Ok(Tensor::Values(avgpool(self.peer, x.values()?, geometry, sign, precision)?))
+    }
+
+    fn truncate(&mut self, x: &Tensor<D>, shift: u32, sign: Sign) -> Result<Tensor<D>> {
+        let d = divisor(shift)?;
+        let quotient = D::quotient(self.peer, x.values()?, d, sign_of(sign), Precision::Full)?;
+        Ok(Tensor::Values(quotient))
+    }
+
+    fn arg_max(&mut self, x: &Tensor<D>, axis: &AxisGeometry) -> Result<Tensor<D>> {
+        let block = (axis.len * axis.inner).max(1);
+        let along = |block: &[u64]| {
+            let columns = (0..axis.inner).map(|i| block.iter().skip(i).step_by(axis.inner));
+            columns.flatten().copied().collect::<Vec<_>>()
+        };
+        let rows = x.values()?.values().chunks_exact(block).flat_map(along).collect();
+        let rows = Shares::from_canonical(self.domain, rows);
+        Ok(Tensor::Indices(argmax(self.peer, &rows, axis.len, Precision::Full)?))
+    }
+
+    fn rearrange(&mut self, inputs: &[&Tensor<D>], rearrange: &Rearrange) -> Result<Tensor<D>> {
+        let inputs: Vec<&[u64]> =
+            inputs.iter().map(|x| Ok(x.values()?.values())).collect::<Result<_>>()?;
+        Ok(Tensor::Values(Shares::from_canonical(self.domain, rearrange.apply(&inputs)?)))
+    }
+}
+
+/// 2^shift as a divisor.
+///
+/// # Errors
+/// [`Error::Misuse`] for a shift that no domain has.
+pub(crate) fn divisor(shift: u32) -> Result<u64> {
+    1u64.checked_shl(shift).ok_or_else(|| Error::Misuse(format!("a shift by {shift}")))
+}
+
+/// What the protocols call what the compiler knows of a sign.
+pub(crate) fn sign_of(sign: Sign) -> truncation::Sign {
+    match sign {
+        Sign::Unknown => truncation::Sign::Unknown,
+        Sign::NonNegative => truncation::Sign::NonNegative,
+    }
+}
