@@ -14,9 +14,9 @@
 //! ```
 //! use sci_core::geometry::{ConvGeometry, ConvSpec, Window};
 //! use sci_core::{Domain, Prg, Ring, Shares};
-//! use sci_he::cipher::SecretKey;
-//! use sci_he::coefficient::{Layer, Weights, receive_key, run_client, run_server, send_key};
+//! use sci_he::coefficient::{Layer, Weights, run_client, run_server};
 //! use sci_he::params::Privacy;
+//! use sci_he::session::{ClientKeys, ServerKeys, Setup};
 //! let ring = Ring::new(37)?;
 //! let geometry = ConvGeometry::new(ConvSpec {
 //!     batch: 1,
@@ -28,20 +28,20 @@
 //! })?;
 //! // Both parties plan the layer from public values; only the server has weights.
 //! let layer = Layer::conv(&geometry, ring, 7, Privacy::default())?;
+//! let setup = Setup::new([&layer]);
 //! let (server, client) = sci_core::testing::run_pair(
 //!     |mut session| {
 //!         let (stream, mut prg) = (session.stream(), Prg::from_os()?);
 //!         let weights = Weights::prepare(&layer, vec![1, -2, 3, 7])?;
-//!         let key = receive_key(stream, &layer)?;
+//!         let keys = ServerKeys::receive(stream, &setup)?;
 //!         let share = Shares::new(ring, vec![10; 4])?;
-//!         run_server(stream, &layer, &key, &weights, &share, &mut prg)
+//!         run_server(stream, &layer, &keys, &weights, &share, &mut prg)
 //!     },
 //!     |mut session| {
 //!         let (stream, mut prg) = (session.stream(), Prg::from_os()?);
-//!         let secret = SecretKey::generate(layer.context(), &mut prg);
-//!         send_key(stream, &layer, &secret, &mut prg)?;
+//!         let keys = ClientKeys::send(stream, &setup, &mut prg)?;
 //!         let share = Shares::new(ring, vec![1, 2, 3, 4])?;
-//!         run_client(stream, &layer, &secret, &share, &mut prg)
+//!         run_client(stream, &layer, &keys, &share, &mut prg)
 //!     },
 //! );
 //! let sum = ring.add(server?.values()[0], client?.values()[0]);
@@ -121,4 +121,5 @@ mod kernels;
 mod modulus;
 pub mod params;
 mod sample;
+pub mod session;
 mod wire;

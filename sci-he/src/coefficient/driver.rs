@@ -1,32 +1,10 @@
 //! The same over a stream: one frame a message, two flights.
 
 use super::{Layer, Weights};
-use crate::cipher::{Ciphertext, SecretKey};
+use crate::session::{ClientKeys, ServerKeys};
 use sci_core::channel::Stream;
 use sci_core::{Domain, Error, Prg, Result, Shares};
 use zeroize::Zeroizing;
-
-/// The client's part of the setup: its public key, once for all layers with these parameters.
-///
-/// # Errors
-/// Those of the link.
-pub fn send_key<D: Domain>(
-    stream: &mut Stream,
-    layer: &Layer<D>,
-    secret: &SecretKey,
-    prg: &mut Prg,
-) -> Result<()> {
-    stream.send(&secret.public_key(layer.context(), prg))
-}
-
-/// The server's part of the setup.
-///
-/// # Errors
-/// Those of the link, and [`Error::PeerMisbehaved`] if what arrives is no public key.
-pub fn receive_key<D: Domain>(stream: &mut Stream, layer: &Layer<D>) -> Result<Ciphertext> {
-    let message = stream.recv("the public key", layer.context().request_len())?;
-    Ciphertext::receive(layer.context(), &message, &[]).map_err(|error| stream.give_up(error))
-}
 
 /// The server's part of a layer: from its share of x to its share of W·x.
 ///
@@ -35,12 +13,13 @@ pub fn receive_key<D: Domain>(stream: &mut Stream, layer: &Layer<D>) -> Result<C
 pub fn run_server<D: Domain>(
     stream: &mut Stream,
     layer: &Layer<D>,
-    key: &Ciphertext,
+    keys: &ServerKeys<D>,
     weights: &Weights,
     share: &Shares<D>,
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     let domain = check_domain(layer, share)?;
+    let key = keys.public(layer)?;
     let len = layer.context().request_len();
     let inbox = layer
         .intake(share.values(), || stream.recv("a request", len))
@@ -56,11 +35,12 @@ pub fn run_server<D: Domain>(
 pub fn run_client<D: Domain>(
     stream: &mut Stream,
     layer: &Layer<D>,
-    secret: &SecretKey,
+    keys: &ClientKeys<D>,
     share: &Shares<D>,
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     let domain = check_domain(layer, share)?;
+    let secret = keys.secret(layer)?;
     for request in layer.layout().request_order() {
         stream.send(&layer.request(secret, share.values(), request, prg)?)?;
     }

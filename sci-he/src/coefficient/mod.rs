@@ -15,7 +15,7 @@ mod driver;
 mod layout;
 mod parties;
 
-pub use driver::{receive_key, run_client, run_server, send_key};
+pub use driver::{run_client, run_server};
 pub use layout::{Layout, Request, Response};
 pub use parties::{Inbox, Weights};
 
@@ -25,12 +25,13 @@ use sci_core::geometry::{ConvGeometry, ConvSpec, LinearGeometry, Window};
 use sci_core::pack::packed_len;
 use sci_core::{Cost, Domain, Error, Result};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// A planned layer: shape, layout and lattice context. Public; both parties compute the same.
 #[derive(Debug)]
 pub struct Layer<D: Domain> {
     layout: Layout,
-    context: Context<D>,
+    context: Arc<Context<D>>,
 }
 
 impl<D: Domain> Layer<D> {
@@ -64,7 +65,9 @@ impl<D: Domain> Layer<D> {
             });
         }
         match (best, refused) {
-            (Some((_, layout, params)), _) => Ok(Self { layout, context: Context::new(params)? }),
+            (Some((_, layout, params)), _) => {
+                Ok(Self { layout, context: Arc::new(Context::new(params)?) })
+            }
             (None, Some(error)) => Err(error),
             (None, None) => {
                 let largest = SECURITY.iter().map(|(n, _)| n).max();
@@ -108,7 +111,12 @@ impl<D: Domain> Layer<D> {
         &self.context
     }
 
-    /// Payload of a run, without the public key.
+    /// The same, to be shared.
+    pub(crate) fn shared_context(&self) -> &Arc<Context<D>> {
+        &self.context
+    }
+
+    /// Payload of a run, without the keys ([`crate::session::Setup::cost`]).
     pub fn cost(&self) -> Cost {
         cost(&self.layout, self.context.params())
     }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::cipher::{Ciphertext, Protection, Responder, SecretKey};
+use crate::session::{ClientKeys, ServerKeys, Setup};
 use proptest::prelude::*;
 use sci_core::testing::{reveal, run_pair, share_arithmetic};
 use sci_core::{Field, Prg, Ring, Shares};
@@ -194,16 +195,18 @@ fn fully_connected_over_a_stream_at_the_cost_stated() {
         }));
     }
     let weights = Weights::prepare(&layer, weights).unwrap();
+    let setup = Setup::new([&layer]);
     let (server, client) = run_pair(
         |mut session| {
             let mut prg = Prg::new(8u128.into());
             let stream = session.stream();
-            let key = receive_key(stream, &layer).unwrap();
+            let keys = ServerKeys::receive(stream, &setup).unwrap();
             let share = Shares::new(ring, share0.clone()).unwrap();
             (0..2)
                 .map(|_| {
                     let (depth, before) = (stream.suspend_depth(), stream.traffic());
-                    let out = run_server(stream, &layer, &key, &weights, &share, &mut prg).unwrap();
+                    let out =
+                        run_server(stream, &layer, &keys, &weights, &share, &mut prg).unwrap();
                     let traffic = stream.traffic();
                     let cost = Cost {
                         server_to_client: traffic.payload_sent - before.payload_sent,
@@ -217,13 +220,12 @@ fn fully_connected_over_a_stream_at_the_cost_stated() {
         },
         |mut session| {
             let mut prg = Prg::new(9u128.into());
-            let secret = SecretKey::generate(layer.context(), &mut prg);
             let stream = session.stream();
-            send_key(stream, &layer, &secret, &mut prg).unwrap();
+            let keys = ClientKeys::send(stream, &setup, &mut prg).unwrap();
             let share = Shares::new(ring, share1.clone()).unwrap();
             [(); 2].map(|()| {
                 let depth = stream.suspend_depth();
-                let out = run_client(stream, &layer, &secret, &share, &mut prg).unwrap();
+                let out = run_client(stream, &layer, &keys, &share, &mut prg).unwrap();
                 assert_eq!(stream.restore_depth(depth), 2);
                 out
             })
@@ -297,7 +299,7 @@ fn garbage_over_a_stream_is_a_typed_error() {
     let geometry = LinearGeometry::new(1, 10, 10).unwrap();
     let layer = Layer::fully_connected(&geometry, ring, 100, Privacy::default()).unwrap();
     let (error, ()) = run_pair(
-        |mut session| receive_key(session.stream(), &layer).unwrap_err(),
+        |mut session| ServerKeys::receive(session.stream(), &Setup::new([&layer])).unwrap_err(),
         |mut session| {
             let stream = session.stream();
             stream.send(&vec![0xff; layer.context().request_len()]).unwrap();
