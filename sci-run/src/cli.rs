@@ -3,6 +3,7 @@
 mod args;
 mod check;
 
+pub use args::DomainKind;
 pub use check::{Plan, is_loopback};
 
 use crate::failure::{Failure, Result};
@@ -59,6 +60,8 @@ pub struct Serve {
     pub max_inputs: u32,
     /// What the server decides.
     pub plan: Plan,
+    /// What the planner takes the clients' links for.
+    pub link: Option<LinkShape>,
     /// Of this party.
     pub party: PartyOptions,
     /// Whether an orchestrator runs this process, and how it shapes the link.
@@ -93,6 +96,8 @@ pub struct Compile {
     pub model: Source,
     /// Print this form, or write the program to this file.
     pub target: CompileTarget,
+    /// The link that costs are for.
+    pub link: LinkShape,
     /// Bitwidth, scale, output, preprocessing.
     pub plan: Plan,
 }
@@ -106,6 +111,8 @@ pub enum CompileTarget {
     Hlil,
     /// The integer program, as text.
     Llil,
+    /// Every product by every engine, as a table.
+    Cost,
 }
 
 /// A look at a model.
@@ -268,13 +275,13 @@ mod tests {
             ("sci-run --bitwidth x", "usage", "--bitwidth"),
             ("sci-run --bitwidth 12 --scale 12", "usage", "scale"),
             ("sci-run --radix 9", "usage", "radix"),
-            ("sci-run --backend he", "not_built", "he"),
-            ("sci-run --backend auto", "not_built", "auto"),
-            ("sci-run --domain field", "not_built", "field"),
+            ("sci-run --domain field --bitwidth 63", "usage", "1..=62"),
+            ("sci-run --backend fhe", "usage", "fhe"),
             ("sci-run --ot ferret", "usage", "ferret"),
             ("sci-run --output topk", "not_built", "topk"),
-            ("sci-run --packing simd", "usage", "--packing"),
-            ("sci-run --he-privacy run", "usage", "--he-privacy"),
+            ("sci-run --packing simd", "not_built", "simd"),
+            ("sci-run --backend ot --packing coefficient", "usage", "--packing"),
+            ("sci-run --backend ot --he-privacy run", "usage", "--he-privacy"),
             ("sci-run --link fast", "usage", "fast"),
             ("sci-run --timeout 0", "usage", "timeout"),
             ("sci-run --threads 0", "usage", "threads"),
@@ -291,7 +298,7 @@ mod tests {
             ("sci-run infer a.png --connect [::1]:1 --expect-digest 00", "usage", "digest"),
             ("sci-run serve digits --listen 0.0.0.0:1", "usage", "--insecure-plaintext"),
             ("sci-run serve digits --max-inputs 0", "usage", "max-inputs"),
-            ("sci-run compile m.onnx --emit cost", "not_built", "cost"),
+            ("sci-run compile m.onnx --emit cost -o x.sci", "usage", "--emit"),
             ("sci-run compile m.onnx --dump-after x", "not_built", "--dump-after"),
         ] {
             let failure = wrong(line);

@@ -3,6 +3,7 @@
 //!
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
+use crate::linear::{Lattice, factor_bits};
 use crate::two_party::{NetDomain, divisor, sign_of};
 use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
@@ -11,7 +12,7 @@ use millionaires::argmax::{argmax_cost, index_ring};
 use millionaires::maxpool::{Windows, maxpool_cost};
 use millionaires::relu::{MuxForm, relu_cost};
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
-use sci_core::{AnyDomain, Cost, Domain, Party, pack};
+use sci_core::{Cost, Domain, Party, pack};
 use sci_ot::peer::Settings;
 use truncation::avgpool::avgpool_cost;
 
@@ -29,20 +30,15 @@ pub struct LayerCost {
 /// The cost of one inference, instruction by instruction, the opening of the output last.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a domain that has no protocols yet or settings out of range.
-pub fn layers(program: &PublicProgram, settings: Settings) -> Result<Vec<LayerCost>> {
-    match program.domain {
-        AnyDomain::Ring(ring) => layers_over(program, settings, ring),
-        AnyDomain::Field(field) => layers_over(program, settings, field),
-    }
-}
-
-fn layers_over<D: NetDomain>(
+/// [`Error::Invalid`] for settings out of range.
+pub fn layers<D: NetDomain>(
     program: &PublicProgram,
-    settings: Settings,
     domain: D,
+    lattice: &Lattice<D>,
+    settings: Settings,
 ) -> Result<Vec<LayerCost>> {
-    let mut reckoning = Reckoning { program, settings, domain, layers: Vec::new() };
+    let mut reckoning =
+        Reckoning { program, settings, domain, lattice, instruction: 0, layers: Vec::new() };
     let outputs = execute(program, &mut reckoning, |_| {})?;
     let bits = match (program.output_form, program.instructions.last()) {
         (OutputForm::ArgMax, Some(last)) => {
@@ -62,14 +58,22 @@ fn layers_over<D: NetDomain>(
 ///
 /// # Errors
 /// As [`layers`].
-pub fn total(program: &PublicProgram, settings: Settings) -> Result<Cost> {
-    Ok(layers(program, settings)?.iter().fold(Cost::ZERO, |sum, layer| sum + layer.cost))
+pub fn total<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    lattice: &Lattice<D>,
+    settings: Settings,
+) -> Result<Cost> {
+    let layers = layers(program, domain, lattice, settings)?;
+    Ok(layers.iter().fold(Cost::ZERO, |sum, layer| sum + layer.cost))
 }
 
-struct Reckoning<'a, D> {
+struct Reckoning<'a, D: Domain> {
     program: &'a PublicProgram,
     settings: Settings,
     domain: D,
+    lattice: &'a Lattice<D>,
+    instruction: usize,
     layers: Vec<LayerCost>,
 }
 
@@ -80,14 +84,12 @@ impl<D: NetDomain> Reckoning<'_, D> {
         }
     }
 
-    fn factor_bits(&self, weight: WeightId) -> Result<u32> {
-        let info = self.program.weights.get(weight.index());
-        let info = info.ok_or_else(|| Error::Misuse(format!("no weight {weight}")))?;
-        Ok(self.program.bits_of(info))
-    }
-
     fn product(&mut self, weight: WeightId, shape: [usize; 3], times: u64) -> Result<()> {
-        let weight_bits = self.factor_bits(weight)?;
+        if let Some(layer) = self.lattice.layer(self.instruction) {
+            self.takes(layer.cost());
+            return Ok(());
+        }
+        let weight_bits = factor_bits(self.program, weight)?;
         let one = self.domain.matmul_cost(self.settings.ot, shape, weight_bits)?;
         self.takes(one * times);
         Ok(())
@@ -98,7 +100,8 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
     type Secret = usize;
     type Error = Error;
 
-    fn enter_layer(&mut self, _: usize, name: &str, op: &'static str) -> Result<()> {
+    fn enter_layer(&mut self, index: usize, name: &str, op: &'static str) -> Result<()> {
+        self.instruction = index;
         self.layers.push(LayerCost { name: name.to_owned(), op, cost: Cost::ZERO });
         Ok(())
     }
@@ -148,7 +151,11 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
     }
 
     fn mul_weight(&mut self, x: &usize, weight: WeightId, _: &Broadcast) -> Result<usize> {
-        let bits = self.factor_bits(weight)?;
+        if let Some(layer) = self.lattice.layer(self.instruction) {
+            self.takes(layer.cost());
+            return Ok(*x);
+        }
+        let bits = factor_bits(self.program, weight)?;
         self.takes(self.domain.elementwise_cost(self.settings.ot, *x, bits)?);
         Ok(*x)
     }

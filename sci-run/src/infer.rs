@@ -3,15 +3,17 @@
 use crate::cli::Infer;
 use crate::failure::{Failure, Result};
 use crate::input::{self, Input};
+use crate::linear::Lattice;
 use crate::parameters::{self, Offered};
 use crate::party;
 use crate::report::{Figures, Prediction, Report, hex, printable};
-use crate::two_party;
+use crate::two_party::{self, NetDomain};
 use crate::voice::{Progress, Voice};
 use athos::{Limits, OutputForm, PublicProgram};
 use sci_core::channel::{shaped::LinkShape, tcp};
 use sci_core::session::{Offer, Session};
-use sci_core::{Error, Party};
+use sci_core::{AnyDomain, Error, Party};
+use sci_ot::Peer;
 use std::time::Instant;
 use zeroize::Zeroizing;
 
@@ -47,20 +49,16 @@ pub fn run(infer: &Infer, voice: &Voice) -> Result<Report> {
     party::send_count(&mut session, integers.len())?;
     let mut peer = party::establish(session, offered.settings)?;
     let recorder = peer.session().recorder().clone();
-    let mut outputs = Vec::with_capacity(integers.len());
-    for (number, integers) in integers.iter().enumerate() {
-        let tell = |index: usize, total: usize, name: &str| {
-            let (input, inputs) = (number, inputs.len());
-            let name = printable(name);
-            voice.progress(&Progress { input, inputs, layer: index + 1, layers: total, name });
-        };
-        outputs.push(two_party::ask(&mut peer, &program, integers, tell)?);
-    }
+    let outputs = match program.domain {
+        AnyDomain::Ring(ring) => ask_all(&mut peer, &program, &offered, ring, &integers, voice),
+        AnyDomain::Field(field) => ask_all(&mut peer, &program, &offered, field, &integers, voice),
+    }?;
     let stats = recorder.stats();
     let figures = Figures {
         party: Party::Client,
         stats: &stats,
         connecting,
+        backend: offered.backend,
         ot: offered.settings.ot,
         threads,
     };
@@ -75,6 +73,30 @@ pub fn run(infer: &Infer, voice: &Voice) -> Result<Report> {
     );
     voice.outputs(&outputs);
     Ok(report)
+}
+
+/// All inputs, one after the other.
+fn ask_all<D: NetDomain>(
+    peer: &mut Peer,
+    program: &PublicProgram,
+    offered: &Offered,
+    domain: D,
+    inputs: &[Zeroizing<Vec<i64>>],
+    voice: &Voice,
+) -> Result<Vec<Vec<i64>>> {
+    let lattice = Lattice::plan(program, domain, &offered.assignment, offered.privacy)?;
+    let keys = two_party::send_keys(peer, &lattice)?;
+    let count = inputs.len();
+    let ask = |(number, input): (usize, &Zeroizing<Vec<i64>>)| {
+        let tell = |index: usize, total: usize, name: &str| {
+            let name = printable(name);
+            let (input, inputs) = (number, count);
+            voice.progress(&Progress { input, inputs, layer: index + 1, layers: total, name });
+        };
+        let keys = keys.as_ref();
+        Ok(two_party::ask(peer, program, &lattice, domain, keys, input, tell)?)
+    };
+    inputs.iter().enumerate().map(ask).collect()
 }
 
 /// What this client lets a server ask of it.

@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod failure;
 pub mod infer;
 pub mod input;
+pub mod linear;
 pub mod model;
 pub mod orchestrator;
 pub mod parameters;

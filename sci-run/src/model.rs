@@ -1,6 +1,8 @@
 //! Where a model comes from: the name of an embedded one, an ONNX file, or a program file.
 
-use crate::cli::Plan;
+pub mod modulus;
+
+use crate::cli::{DomainKind, Plan};
 use crate::embedded::{EMBEDDED, Embedded};
 use crate::failure::{Failure, Result};
 use crate::parameters;
@@ -142,7 +144,10 @@ fn compile(
     preprocess: Option<Preprocess>,
 ) -> Result<Program> {
     let (bitwidth, scale) = plan.precision()?;
-    let domain = AnyDomain::Ring(Ring::new(bitwidth)?);
+    let domain = match plan.domain.unwrap_or(DomainKind::Ring) {
+        DomainKind::Ring => AnyDomain::Ring(Ring::new(bitwidth)?),
+        DomainKind::Field => AnyDomain::Field(modulus::field(bitwidth)?),
+    };
     let output = plan.output.unwrap_or_default();
     let options = CompileOptions { name, output, preprocess, ..CompileOptions::new(domain, scale) };
     Ok(athos::compile(onnx, &options)?)
@@ -159,6 +164,11 @@ fn compiled(bytes: &[u8], plan: &Plan) -> Result<Program> {
         }
         _ => Ok(()),
     };
+    fixed(
+        "domain",
+        plan.domain.map(|kind| kind.name().to_string()),
+        parameters::domain_name(public.domain).to_string(),
+    )?;
     fixed("bitwidth", plan.bitwidth.map(|l| l.to_string()), {
         parameters::bitwidth(public.domain).to_string()
     })?;

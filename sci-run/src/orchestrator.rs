@@ -11,6 +11,7 @@ use crate::failure::{Failure, Result};
 use crate::input;
 use crate::parameters;
 use crate::party;
+use crate::planner::Backend;
 use crate::report::{Report, hex};
 use crate::voice::Voice;
 use athos::cleartext;
@@ -71,6 +72,10 @@ fn common(local: &Local, threads: usize, console: Console) -> Vec<OsString> {
     option("--timeout", Some(party.timeout.as_secs_f64().to_string()));
     option("--bitwidth", plan.bitwidth.map(|bits| bits.to_string()));
     option("--scale", plan.scale.map(|bits| bits.to_string()));
+    option("--backend", Some(plan.backend.name().to_string()));
+    option("--domain", plan.domain.map(|kind| kind.name().to_string()));
+    let lattice = plan.backend != Backend::Ot;
+    option("--he-privacy", lattice.then(|| plan.privacy.name().to_string()));
     option("--ot", Some(plan.ot.name().to_string()));
     option("--radix", plan.radix.map(|bits| bits.to_string()));
     option("--output", plan.output.map(|form| parameters::output_name(form).into()));
@@ -153,6 +158,7 @@ mod tests {
                 party,
                 stats: &stats,
                 connecting,
+                backend: crate::planner::Backend::Ot,
                 ot: sci_ot::OtKind::Silent,
                 threads: 1,
             };

@@ -1,6 +1,8 @@
 //! The public parameters of a session: what the server offers and the client holds against the
 //! program that it was given.
 
+use crate::linear::{Assignment, Engine, Privacy};
+use crate::planner::Backend;
 use athos::{OutputForm, PublicProgram};
 use sci_core::session::{Offer, PublicOffer};
 use sci_core::{AnyDomain, Domain, Error, Result};
@@ -9,8 +11,12 @@ use sci_ot::peer::Settings;
 
 /// What the model is called.
 pub const MODEL: &str = "model";
-/// Protocol of the linear layers.
+/// Which engines the server allows for the products.
 pub const BACKEND: &str = "backend";
+/// The engine of every product.
+pub const PLAN: &str = "plan";
+/// What the flooding of lattice responses promises.
+pub const HE_PRIVACY: &str = "he-privacy";
 /// Ring or field.
 pub const DOMAIN: &str = "domain";
 /// l.
@@ -30,11 +36,10 @@ pub const EXACT: &str = "exact";
 /// The most inputs of a session.
 pub const MAX_INPUTS: &str = "max-inputs";
 
-/// The only value of [`BACKEND`] so far.
-pub const OT_BACKEND: &str = "ot";
 /// A value of [`DOMAIN`].
 pub const RING: &str = "ring";
-const FIELD: &str = "field";
+/// A value of [`DOMAIN`].
+pub const FIELD: &str = "field";
 
 /// A value of [`OUTPUT`].
 pub fn output_name(form: OutputForm) -> &'static str {
@@ -75,13 +80,12 @@ fn of_program(program: &PublicProgram) -> [(&'static str, String); 5] {
 ///
 /// # Errors
 /// None for a program that was checked.
-pub fn offer(
-    program: &PublicProgram,
-    settings: Settings,
-    max_inputs: u32,
-) -> athos::Result<PublicOffer> {
+pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<PublicOffer> {
+    let Offered { backend, ref assignment, privacy, settings, max_inputs } = *offered;
     let own = [
-        (BACKEND, OT_BACKEND.to_string()),
+        (BACKEND, backend.name().to_string()),
+        (PLAN, assignment.to_string()),
+        (HE_PRIVACY, privacy.name().to_string()),
         (OT, settings.ot.name().to_string()),
         (LPN, settings.silent_log_k.to_string()),
         (RADIX, settings.radix.to_string()),
@@ -95,9 +99,15 @@ pub fn offer(
     })
 }
 
-/// What a client reads from an offer beside the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What an offer says beside the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offered {
+    /// Which engines the server allows.
+    pub backend: Backend,
+    /// The engine of every product.
+    pub assignment: Assignment,
+    /// What flooding promises.
+    pub privacy: Privacy,
     /// The settings of oblivious transfer.
     pub settings: Settings,
     /// Inputs in one session.
@@ -120,21 +130,47 @@ pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
             ));
         }
     }
-    for (name, ours) in [(BACKEND, OT_BACKEND), (EXACT, "true")] {
-        let theirs = parameter(offer, name)?;
-        if theirs != ours {
-            return Err(Error::incompatible(name, ours, theirs));
-        }
+    if let theirs = parameter(offer, EXACT)?
+        && theirs != "true"
+    {
+        return Err(Error::incompatible(EXACT, "true", theirs.escape_default()));
     }
-    let name = parameter(offer, OT)?;
-    let ot = [OtKind::Silent, OtKind::Iknp].into_iter().find(|ot| ot.name() == name);
-    let ot = ot.ok_or_else(|| Error::incompatible(OT, "silent or iknp", name.escape_default()))?;
+    let backends = [Backend::Ot, Backend::He, Backend::Auto];
+    let backend = one_of(offer, BACKEND, backends, Backend::name)?;
+    let privacy = one_of(offer, HE_PRIVACY, [Privacy::Run, Privacy::Coefficient], Privacy::name)?;
+    let assignment = Assignment::parse(parameter(offer, PLAN)?, program)?;
+    let other = match backend {
+        Backend::Ot => assignment.uses(Engine::He),
+        Backend::He => assignment.uses(Engine::Ot),
+        Backend::Auto => false,
+    };
+    if other {
+        let expected = format_args!("{} alone, as the backend says", backend.name());
+        return Err(Error::misbehaved("parameter plan", expected, assignment));
+    }
+    let ot = one_of(offer, OT, [OtKind::Silent, OtKind::Iknp], OtKind::name)?;
     let settings = Settings {
         ot,
         radix: within(offer, RADIX, 1, 8)?,
         silent_log_k: within(offer, LPN, 16, 19)?,
     };
-    Ok(Offered { settings, max_inputs: number(offer, MAX_INPUTS)? })
+    let max_inputs = number(offer, MAX_INPUTS)?;
+    Ok(Offered { backend, assignment, privacy, settings, max_inputs })
+}
+
+/// The value of a parameter with that name.
+fn one_of<T: Copy, const N: usize>(
+    offer: &Offer,
+    name: &'static str,
+    values: [T; N],
+    text: impl Fn(T) -> &'static str,
+) -> Result<T> {
+    let theirs = parameter(offer, name)?;
+    let known = values.into_iter().find(|&value| text(value) == theirs);
+    known.ok_or_else(|| {
+        let ours = values.map(text).join(" or ");
+        Error::incompatible(name, ours, theirs.escape_default())
+    })
 }
 
 fn within(offer: &Offer, name: &'static str, low: u32, high: u32) -> Result<u32> {

@@ -1,4 +1,5 @@
-//! Which settings a session has: the radix of comparisons and the LPN set of silent OT, by cost.
+//! Which settings a session has: the engine of every product, the radix of comparisons and the LPN set of
+//! silent OT, by cost.
 //!
 //! For every choice the exact cost functions give the payload, the rounds and the OTs of the program; the link
 //! and the machine weigh them:
@@ -18,9 +19,12 @@
 //! few MB/s).
 
 use crate::cost;
-use athos::{PublicProgram, Result};
-use sci_core::Cost;
+use crate::linear::{Assignment, Engine, Lattice, Privacy, candidate, factor};
+use crate::two_party::NetDomain;
+use athos::{Error, PublicProgram, Result};
 use sci_core::channel::shaped::LinkShape;
+use sci_core::{Cost, Domain};
+use sci_he::coefficient::Layer;
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::silent::{Growth, IKNP_SERVES, SETS};
@@ -43,6 +47,12 @@ pub struct Rates {
     pub row_pad: f64,
     /// For each byte of payload.
     pub byte: f64,
+    /// For each residue of a product of a ciphertext and a plaintext.
+    pub lattice_product: f64,
+    /// For each residue of a request: encryption, and its way into the transformed domain.
+    pub lattice_request: f64,
+    /// For each residue of a response: fresh zero, flooding, and decryption.
+    pub lattice_response: f64,
 }
 
 impl Default for Rates {
@@ -54,6 +64,9 @@ impl Default for Rates {
             row: 45e-9,
             row_pad: 3.2e-9,
             byte: 0.8e-9,
+            lattice_product: 0.6e-9,
+            lattice_request: 20e-9,
+            lattice_response: 60e-9,
         }
     }
 }
@@ -76,12 +89,26 @@ impl Rates {
 
     /// Wall-clock seconds over a link, with so many computing threads a party.
     pub fn seconds(&self, cost: &Cost, settings: Settings, link: LinkShape, threads: usize) -> f64 {
-        let cpu = self.cpu_seconds(cost, settings) / (2 * threads.max(1)) as f64;
-        // Expansion loads both directions alike.
-        let expansion = expansion_bytes(cost.cots, settings) / 2.0;
+        let expansion = expansion_bytes(cost.cots, settings);
+        self.wall(self.cpu_seconds(cost, settings), cost, expansion, link, threads)
+    }
+
+    /// Wall-clock seconds for so many CPU seconds of both parties; `beside` bytes load both directions alike.
+    fn wall(&self, cpu: f64, cost: &Cost, beside: f64, link: LinkShape, threads: usize) -> f64 {
+        let cpu = cpu / (2 * threads.max(1)) as f64;
         let fuller = cost.server_to_client.max(cost.client_to_server) as f64;
-        let transfer = (fuller + expansion) / link.bytes_per_second;
+        let transfer = (fuller + beside / 2.0) / link.bytes_per_second;
         cpu.max(transfer) + f64::from(cost.rounds) * link.rtt.as_secs_f64() / 2.0
+    }
+
+    /// CPU seconds of both parties for a lattice layer whose weights are prepared.
+    pub fn lattice_seconds<D: Domain>(&self, layer: &Layer<D>) -> f64 {
+        let (layout, params) = (layer.layout(), layer.context().params());
+        let residues = (params.degree() * params.primes().len()) as f64;
+        residues
+            * (layout.products() as f64 * self.lattice_product
+                + layout.requests() as f64 * self.lattice_request
+                + layout.responses() as f64 * self.lattice_response)
     }
 }
 
@@ -109,17 +136,178 @@ fn expansion_bytes(cots: u64, settings: Settings) -> f64 {
     (bytes as f64 + rest * last.bytes() as f64) * POOLS as f64
 }
 
-/// The fastest settings for a program over a link; a given radix is kept.
+/// Which engines a server's owner allows for the products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// Oblivious transfer for all.
+    Ot,
+    /// Lattice encryption for all.
+    He,
+    /// The faster one for each.
+    #[default]
+    Auto,
+}
+
+impl Backend {
+    /// As in options, reports and parameters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ot => "ot",
+            Self::He => "he",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// The engines that are allowed.
+    pub backend: Backend,
+    /// What flooding promises.
+    pub privacy: Privacy,
+    /// The link.
+    pub link: LinkShape,
+    /// Computing threads of a party.
+    pub threads: usize,
+    /// The OT engine.
+    pub ot: OtKind,
+    /// Bits of a digit in comparisons, if they are fixed.
+    pub radix: Option<u32>,
+}
+
+/// Settings and engines of a session.
+#[derive(Debug)]
+pub struct Decision<D: Domain> {
+    /// Of oblivious transfer.
+    pub settings: Settings,
+    /// The engine of every product.
+    pub assignment: Assignment,
+    /// The layers of lattice encryption.
+    pub lattice: Lattice<D>,
+}
+
+/// One product by both engines.
+#[derive(Debug)]
+pub struct Alternative<D: Domain> {
+    /// Place in the program.
+    pub instruction: usize,
+    /// By OT.
+    pub ot: Cost,
+    /// By OT: wall-clock seconds.
+    pub ot_seconds: f64,
+    /// By lattice encryption, or why not.
+    pub he: Result<He<D>>,
+}
+
+/// A product by lattice encryption.
+#[derive(Debug)]
+pub struct He<D: Domain> {
+    /// The planned layer.
+    pub layer: Layer<D>,
+    /// Wall-clock seconds.
+    pub seconds: f64,
+}
+
+impl<D: Domain> Alternative<D> {
+    /// The faster engine.
+    pub fn faster(&self) -> Engine {
+        match &self.he {
+            Ok(he) if he.seconds < self.ot_seconds => Engine::He,
+            _ => Engine::Ot,
+        }
+    }
+}
+
+/// Every product of a program by both engines.
 ///
 /// # Errors
-/// As [`cost::layers`].
-pub fn choose(
+/// A program that was not checked.
+pub fn alternatives<D: NetDomain>(
     program: &PublicProgram,
-    link: LinkShape,
-    threads: usize,
-    ot: OtKind,
-    radix: Option<u32>,
+    domain: D,
+    request: &Request,
+) -> Result<Vec<Alternative<D>>> {
+    let (rates, settings) = (Rates::default(), Settings::over(request.ot));
+    let by_ot = cost::layers(program, domain, &Lattice::of(Vec::new()), settings)?;
+    let products = program.instructions.iter().zip(by_ot).enumerate();
+    let products = products.filter(|(_, (instruction, _))| factor(&instruction.op).is_some());
+    let alternatives = products.map(|(at, (_, layer))| {
+        let he = match candidate(program, domain, request.privacy, at) {
+            Ok(Some(layer)) => {
+                let cpu = rates.lattice_seconds(&layer);
+                let seconds = rates.wall(cpu, &layer.cost(), 0.0, request.link, request.threads);
+                Ok(He { layer, seconds })
+            }
+            Ok(None) => Err(Error::Misuse("no product of lattice encryption".into())),
+            Err(error) => Err(error),
+        };
+        let ot_seconds = rates.seconds(&layer.cost, settings, request.link, request.threads);
+        Alternative { instruction: at, ot: layer.cost, ot_seconds, he }
+    });
+    Ok(alternatives.collect())
+}
+
+/// The fastest plan that the request allows.
+///
+/// # Errors
+/// A product that lattice encryption has no parameters for, if it is to do all; as [`cost::layers`].
+pub fn decide<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    request: &Request,
+) -> Result<Decision<D>> {
+    let uniform = |engine| -> Result<(Assignment, Lattice<D>)> {
+        let assignment = Assignment::uniform(program, engine);
+        let lattice = Lattice::plan(program, domain, &assignment, request.privacy)?;
+        Ok((assignment, lattice))
+    };
+    let (assignment, lattice) = match request.backend {
+        Backend::Ot => uniform(Engine::Ot)?,
+        Backend::He => uniform(Engine::He)?,
+        Backend::Auto => {
+            let (assignment, lattice, gain) = mixed(program, domain, request)?;
+            let keys =
+                Rates::default().wall(0.0, &lattice.key_cost(), 0.0, request.link, request.threads);
+            if gain > keys { (assignment, lattice) } else { uniform(Engine::Ot)? }
+        }
+    };
+    let settings = settings(program, domain, &lattice, request)?;
+    Ok(Decision { settings, assignment, lattice })
+}
+
+/// The faster engine for each product, and the seconds that this gains over OT alone.
+fn mixed<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    request: &Request,
+) -> Result<(Assignment, Lattice<D>, f64)> {
+    let mut layers: Vec<Option<Layer<D>>> = program.instructions.iter().map(|_| None).collect();
+    let mut gain = 0.0;
+    for alternative in alternatives(program, domain, request)? {
+        if alternative.faster() == Engine::He
+            && let Ok(he) = alternative.he
+            && let Some(layer) = layers.get_mut(alternative.instruction)
+        {
+            gain += alternative.ot_seconds - he.seconds;
+            *layer = Some(he.layer);
+        }
+    }
+    let assignment = Assignment::of(program, |at| match layers.get(at) {
+        Some(Some(_)) => Engine::He,
+        _ => Engine::Ot,
+    });
+    Ok((assignment, Lattice::of(layers), gain))
+}
+
+/// The fastest settings of oblivious transfer; a given radix is kept.
+fn settings<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    lattice: &Lattice<D>,
+    request: &Request,
 ) -> Result<Settings> {
+    let &Request { link, threads, ot, radix, .. } = request;
     let rates = Rates::default();
     let sets = match ot {
         OtKind::Iknp => 17..=17,
@@ -128,7 +316,8 @@ pub fn choose(
     let radices = radix.map_or(1..=8, |radix| radix..=radix);
     let mut best = (f64::INFINITY, Settings::over(ot));
     for radix in radices {
-        let cost = cost::total(program, Settings { radix, ..Settings::over(ot) })?;
+        let settings = Settings { radix, ..Settings::over(ot) };
+        let cost = cost::total(program, domain, lattice, settings)?;
         for silent_log_k in sets.clone() {
             let settings = Settings { radix, ot, silent_log_k };
             let seconds = rates.seconds(&cost, settings, link, threads);

@@ -2,20 +2,20 @@
 
 use crate::cli::{PartyOptions, Plan, Serve};
 use crate::failure::{Failure, Result};
-use crate::parameters;
+use crate::linear::Prepared;
+use crate::parameters::{self, Offered};
 use crate::party;
-use crate::planner;
+use crate::planner::{self, Decision};
 use crate::report::{Figures, Report, hex};
-use crate::two_party;
+use crate::two_party::{self, Model, NetDomain};
 use crate::voice::Voice;
 use athos::Program;
-use sci_core::Party;
 use sci_core::channel::{Link, shaped::LinkShape, tcp};
 use sci_core::session::{PublicOffer, Session};
-use sci_ot::peer::Settings;
+use sci_core::{AnyDomain, Domain, Party};
 use std::time::{Duration, Instant};
 
-/// What the planner takes a client's link for: 377 MB/s, 0.3 ms, the LAN of the papers.
+/// What the planner takes a client's link for where nothing is said: 377 MB/s, 0.3 ms, the LAN of the papers.
 const UNKNOWN_LINK: LinkShape = LinkShape::LAN;
 
 /// After the system refused to accept a connection.
@@ -28,20 +28,37 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub fn run(serve: &Serve, voice: &Voice) -> Result<()> {
     let program = serve.model.load(&serve.plan)?;
     party::check_memory(&program.public, serve.party.memory)?;
-    let Plan { ot, radix, .. } = serve.plan;
-    let link = serve.child.unwrap_or(UNKNOWN_LINK);
+    match program.public.domain {
+        AnyDomain::Ring(ring) => over(serve, voice, &program, ring),
+        AnyDomain::Field(field) => over(serve, voice, &program, field),
+    }
+}
+
+fn over<D: NetDomain>(serve: &Serve, voice: &Voice, program: &Program, domain: D) -> Result<()> {
+    let Plan { backend, privacy, ot, radix, .. } = serve.plan;
+    let link = serve.child.or(serve.link).unwrap_or(UNKNOWN_LINK);
     let threads = party::threads(&serve.party);
-    let settings = planner::choose(&program.public, link, threads, ot, radix)?;
+    let request = planner::Request { backend, privacy, link, threads, ot, radix };
+    let Decision { settings, assignment, lattice } =
+        planner::decide(&program.public, domain, &request)?;
+    let most = match lattice.setup() {
+        Some(_) => u32::try_from(privacy.most_inputs(&program.public)).unwrap_or(u32::MAX),
+        None => u32::MAX,
+    };
+    let max_inputs = serve.max_inputs.min(most);
+    tracing::info!(plan = %assignment, max_inputs, "planned");
+    let offered = Offered { backend, assignment, privacy, settings, max_inputs };
+    let prepared = Prepared::new(&lattice, program, serve.party.memory)?;
     let service = Service {
-        offer: parameters::offer(&program.public, settings, serve.max_inputs)?,
+        offer: parameters::offer(&program.public, &offered)?,
         digest: program.public.digest()?,
-        program,
-        settings,
+        model: Model { program, domain, lattice: &lattice, prepared: &prepared },
+        offered,
         serve,
     };
     let listener = tcp::listen(&serve.listen)?;
     let address = listener.local_addr().to_string();
-    voice.listening(&service.program.public.name, &hex(&service.digest), &address);
+    voice.listening(&program.public.name, &hex(&service.digest), &address);
     loop {
         let outcome = match listener.accept(None) {
             Ok(link) => service.session(link),
@@ -62,15 +79,15 @@ pub fn run(serve: &Serve, voice: &Voice) -> Result<()> {
     }
 }
 
-struct Service<'a> {
-    program: Program,
+struct Service<'a, D: Domain> {
+    model: Model<'a, D>,
     digest: [u8; 32],
     offer: PublicOffer,
-    settings: Settings,
+    offered: Offered,
     serve: &'a Serve,
 }
 
-impl Service<'_> {
+impl<D: NetDomain> Service<'_, D> {
     /// One client, on a thread of its own, so that not even a defect ends the service.
     fn session(&self, link: Link) -> Result<Report> {
         let peer = link.peer().to_string();
@@ -89,18 +106,19 @@ impl Service<'_> {
     }
 
     fn steps(&self, link: Link) -> Result<Report> {
-        let Serve { party: PartyOptions { timeout, .. }, max_inputs, child, .. } = self.serve;
+        let Serve { party: PartyOptions { timeout, .. }, child, .. } = self.serve;
         let link = child.unwrap_or(LinkShape::LOOPBACK).apply(link)?;
         let threads = party::threads(&self.serve.party);
         let options = party::session_options(threads, *timeout);
         let mut session = Session::serve(link, options, &self.offer)?;
-        let inputs = party::receive_count(&mut session, *max_inputs)?;
-        let mut peer = party::establish(session, self.settings)?;
+        let inputs = party::receive_count(&mut session, self.offered.max_inputs)?;
+        let mut peer = party::establish(session, self.offered.settings)?;
+        let keys = two_party::receive_keys(&mut peer, self.model.lattice)?;
         let recorder = peer.session().recorder().clone();
         let start = Instant::now();
         for input in 0..inputs {
             tracing::debug!(input, "input");
-            two_party::serve_input(&mut peer, &self.program)?;
+            two_party::serve_input(&mut peer, self.model, keys.as_ref())?;
         }
         tracing::debug!(seconds = start.elapsed().as_secs_f64(), "session done");
         let stats = recorder.stats();
@@ -108,10 +126,11 @@ impl Service<'_> {
             party: Party::Server,
             stats: &stats,
             connecting: Duration::ZERO,
-            ot: self.settings.ot,
+            backend: self.offered.backend,
+            ot: self.offered.settings.ot,
             threads,
         };
-        let mut report = figures.report(&self.program.public, &self.digest);
+        let mut report = figures.report(&self.model.program.public, &self.digest);
         report.link = child.map(|shape| shape.to_string());
         Ok(report)
     }

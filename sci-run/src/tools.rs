@@ -1,11 +1,14 @@
 //! The commands of those who look into models: compile, inspect, ops.
 
+mod costs;
+
 use crate::cli::{Compile, CompileTarget, Inspect};
 use crate::failure::{Failure, Result};
 use crate::parameters;
 use crate::report::hex;
 use crate::voice::print;
 use athos::llil::Liveness;
+use sci_core::AnyDomain;
 use serde::Serialize;
 use std::fs;
 
@@ -43,6 +46,13 @@ pub fn compile(compile: &Compile, json: bool) -> Result<()> {
             let program = compile.model.load(&compile.plan)?;
             print(program.public.to_string().as_bytes());
             Ok(())
+        }
+        CompileTarget::Cost => {
+            let program = compile.model.load(&compile.plan)?;
+            match program.public.domain {
+                AnyDomain::Ring(ring) => costs::show(&program.public, ring, compile, json),
+                AnyDomain::Field(field) => costs::show(&program.public, field, compile, json),
+            }
         }
         CompileTarget::File(path) => {
             let program = compile.model.load(&compile.plan)?;

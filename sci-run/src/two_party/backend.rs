@@ -2,6 +2,7 @@
 
 use super::products::elements;
 use super::{NetDomain, Side, Tensor, TwoParty};
+use crate::linear::Engine;
 use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
 use athos::{Backend, Error, Result, WeightId};
 use millionaires::Precision;
@@ -17,10 +18,15 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
     type Secret = Tensor<D>;
     type Error = Error;
 
-    fn enter_layer(&mut self, _: usize, name: &str, op: &'static str) -> Result<()> {
+    fn enter_layer(&mut self, index: usize, name: &str, op: &'static str) -> Result<()> {
+        self.instruction = index;
         self.span = None;
+        let engine = match self.lattice.layer(index) {
+            Some(_) => Engine::He,
+            None => Engine::Ot,
+        };
         let span = self.peer.session().span(name.to_owned(), op, Phase::Online);
-        self.span = Some(span.backend("ot"));
+        self.span = Some(span.backend(engine.name()));
         Ok(())
     }
 
@@ -35,7 +41,16 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         bias: Option<WeightId>,
         geometry: &ConvGeometry,
     ) -> Result<Tensor<D>> {
-        self.conv_by_ot(x.values()?, weight, bias, geometry).map(Tensor::Values)
+        let x = x.values()?;
+        let plane = geometry.positions();
+        let repeat = |bias: &[u64]| {
+            let image = bias.iter().flat_map(|&b| std::iter::repeat_n(b, plane));
+            Ok(image.cycle().take(geometry.output_len()).collect())
+        };
+        match self.by_lattice(x, bias, repeat)? {
+            Some(product) => Ok(Tensor::Values(product)),
+            None => self.conv_by_ot(x, weight, bias, geometry).map(Tensor::Values),
+        }
     }
 
     fn linear(
@@ -45,7 +60,13 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         bias: Option<WeightId>,
         geometry: &LinearGeometry,
     ) -> Result<Tensor<D>> {
-        self.linear_by_ot(x.values()?, weight, bias, geometry).map(Tensor::Values)
+        let x = x.values()?;
+        let repeat =
+            |bias: &[u64]| Ok(bias.iter().copied().cycle().take(geometry.output_len()).collect());
+        match self.by_lattice(x, bias, repeat)? {
+            Some(product) => Ok(Tensor::Values(product)),
+            None => self.linear_by_ot(x, weight, bias, geometry).map(Tensor::Values),
+        }
     }
 
     fn add(&mut self, x: &Tensor<D>, y: &Tensor<D>) -> Result<Tensor<D>> {
@@ -84,7 +105,11 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         weight: WeightId,
         broadcast: &Broadcast,
     ) -> Result<Tensor<D>> {
-        self.scaling_by_ot(x.values()?, weight, broadcast).map(Tensor::Values)
+        let x = x.values()?;
+        match self.by_lattice(x, None, |_| Ok(Vec::new()))? {
+            Some(product) => Ok(Tensor::Values(product)),
+            None => self.scaling_by_ot(x, weight, broadcast).map(Tensor::Values),
+        }
     }
 
     fn relu(&mut self, x: &Tensor<D>) -> Result<Tensor<D>> {

@@ -1,6 +1,7 @@
 //! Products with the server's weights: convolution, linear layers, scaling.
 
 use super::{NetDomain, Side, TwoParty};
+use crate::linear::factor_bits;
 use athos::llil::Broadcast;
 use athos::{Error, Result, WeightId, Weights, product};
 use sci_core::Shares;
@@ -9,12 +10,6 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
-    pub(super) fn factor_bits(&self, weight: WeightId) -> Result<u32> {
-        let info = self.program.weights.get(weight.index());
-        let info = info.ok_or_else(|| Error::Misuse(format!("no weight {weight}")))?;
-        Ok(self.program.bits_of(info))
-    }
-
     /// Shares of W X for the client's share X: rows, inner and columns, and where W stands in its tensor.
     fn cross(
         &mut self,
@@ -23,7 +18,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         shape: [usize; 3],
         shares: &[u64],
     ) -> Result<Shares<D>> {
-        let weight_bits = self.factor_bits(weight)?;
+        let weight_bits = factor_bits(self.program, weight)?;
         let mut own = Zeroizing::default();
         let operand = self.side.operand(shares, &mut own, |weights| {
             let all = signed(weights, weight)?;
@@ -31,6 +26,22 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
             part.ok_or_else(|| Error::Misuse(format!("a range beyond {weight}")))
         })?;
         Ok(self.domain.matmul(self.peer, shape, weight_bits, operand)?)
+    }
+
+    /// Shares of W x plus the bias by lattice encryption, or `None` if this instruction is done by OT.
+    pub(super) fn by_lattice(
+        &mut self,
+        x: &Shares<D>,
+        bias: Option<WeightId>,
+        repeat: impl FnOnce(&[u64]) -> Result<Vec<u64>> + Send,
+    ) -> Result<Option<Shares<D>>> {
+        let Some(layer) = self.lattice.layer(self.instruction) else { return Ok(None) };
+        let mut out = self.side.lattice(self.peer.main(), self.instruction, layer, x)?;
+        if let Some(bias) = bias {
+            let domain = self.domain;
+            self.side.alone(&mut out, |weights| repeat(&elements(weights, bias, domain)?))?;
+        }
+        Ok(Some(out))
     }
 
     pub(super) fn conv_by_ot(
@@ -90,7 +101,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         weight: WeightId,
         broadcast: &Broadcast,
     ) -> Result<Shares<D>> {
-        let (domain, weight_bits) = (self.domain, self.factor_bits(weight)?);
+        let (domain, weight_bits) = (self.domain, factor_bits(self.program, weight)?);
         let mut own = Zeroizing::default();
         let operand = self
             .side

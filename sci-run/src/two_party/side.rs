@@ -1,8 +1,12 @@
 //! What a party does differently: where its share of the input comes from, what it multiplies, and
 //! what the owner of the weights computes alone.
 
+use crate::linear::Prepared;
 use athos::{Error, Result, Weights};
-use sci_core::{Domain, Shares};
+use sci_core::channel::Stream;
+use sci_core::{Domain, Prg, Shares};
+use sci_he::coefficient::{Layer, run_client, run_server};
+use sci_he::session::{ClientKeys, ServerKeys};
 use sci_ot::linear::Matrix;
 use zeroize::Zeroizing;
 
@@ -35,33 +39,71 @@ pub trait Side<D: Domain> {
         out: &mut Shares<D>,
         part: impl FnOnce(&Weights) -> Result<Vec<u64>> + Send,
     ) -> Result<()>;
+
+    /// Shares of W x by lattice encryption, for the weights of an instruction.
+    ///
+    /// # Errors
+    /// Those of the link and the peer; [`Error::Misuse`] without keys.
+    fn lattice(
+        &mut self,
+        stream: &mut Stream,
+        instruction: usize,
+        layer: &Layer<D>,
+        shares: &Shares<D>,
+    ) -> Result<Shares<D>>;
 }
 
 /// The server's side.
 #[derive(Debug)]
-pub struct Serving<'a> {
+pub struct Serving<'a, D: Domain> {
     weights: &'a Weights,
+    prepared: &'a Prepared,
+    keys: Option<&'a ServerKeys<D>>,
     /// For what it computes alone: as many threads as the session may use.
     pool: rayon::ThreadPool,
+    prg: Prg,
 }
 
-impl<'a> Serving<'a> {
-    /// With the weight table and so many threads.
+impl<'a, D: Domain> Serving<'a, D> {
+    /// With the weights and the client's keys if there are lattice layers, and so many threads.
     ///
     /// # Errors
-    /// If the threads cannot be started.
-    pub fn new(weights: &'a Weights, threads: usize) -> Result<Self> {
+    /// If the system has no threads or no randomness.
+    pub fn new(
+        weights: &'a Weights,
+        prepared: &'a Prepared,
+        keys: Option<&'a ServerKeys<D>>,
+        threads: usize,
+    ) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let pool = pool.map_err(|e| sci_core::Error::resource(format!("no threads: {e}")))?;
-        Ok(Self { weights, pool })
+        Ok(Self { weights, prepared, keys, pool, prg: Prg::from_os()? })
     }
 }
 
-/// The client's side, with one quantised input.
+/// The client's side.
 #[derive(Debug)]
-pub struct Asking<'a>(pub &'a [i64]);
+pub struct Asking<'a, D: Domain> {
+    input: &'a [i64],
+    keys: Option<&'a ClientKeys<D>>,
+    prg: Prg,
+}
 
-impl<D: Domain> Side<D> for Serving<'_> {
+impl<'a, D: Domain> Asking<'a, D> {
+    /// With one quantised input, and its keys if there are lattice layers.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn new(input: &'a [i64], keys: Option<&'a ClientKeys<D>>) -> Result<Self> {
+        Ok(Self { input, keys, prg: Prg::from_os()? })
+    }
+}
+
+fn no_keys() -> Error {
+    Error::Misuse("a lattice layer in a session without keys".into())
+}
+
+impl<D: Domain> Side<D> for Serving<'_, D> {
     fn input(&self, domain: D, len: usize) -> Result<Shares<D>> {
         Ok(Shares::zeros(domain, len))
     }
@@ -84,15 +126,26 @@ impl<D: Domain> Side<D> for Serving<'_> {
         let own = self.pool.install(|| part(self.weights))?;
         Ok(out.add_assign(&Shares::from_canonical(out.domain(), own))?)
     }
+
+    fn lattice(
+        &mut self,
+        stream: &mut Stream,
+        instruction: usize,
+        layer: &Layer<D>,
+        shares: &Shares<D>,
+    ) -> Result<Shares<D>> {
+        let (keys, weights) = (self.keys.ok_or_else(no_keys)?, self.prepared.weights(instruction)?);
+        Ok(run_server(stream, layer, keys, weights, shares, &mut self.prg)?)
+    }
 }
 
-impl<D: Domain> Side<D> for Asking<'_> {
+impl<D: Domain> Side<D> for Asking<'_, D> {
     fn input(&self, domain: D, len: usize) -> Result<Shares<D>> {
-        if self.0.len() != len {
-            return Err(Error::invalid("input", format!("{len} numbers"), self.0.len()));
+        if self.input.len() != len {
+            return Err(Error::invalid("input", format!("{len} numbers"), self.input.len()));
         }
-        let values: Vec<u64> = self.0.iter().map(|&x| domain.from_signed(x)).collect();
-        if self.0.iter().zip(&values).any(|(&x, &v)| domain.to_signed(v) != x) {
+        let values: Vec<u64> = self.input.iter().map(|&x| domain.from_signed(x)).collect();
+        if self.input.iter().zip(&values).any(|(&x, &v)| domain.to_signed(v) != x) {
             let expected = format!("values that fit Z_{domain}");
             return Err(Error::invalid("input", expected, "larger ones"));
         }
@@ -114,5 +167,16 @@ impl<D: Domain> Side<D> for Asking<'_> {
         _: impl FnOnce(&Weights) -> Result<Vec<u64>> + Send,
     ) -> Result<()> {
         Ok(())
+    }
+
+    fn lattice(
+        &mut self,
+        stream: &mut Stream,
+        _: usize,
+        layer: &Layer<D>,
+        shares: &Shares<D>,
+    ) -> Result<Shares<D>> {
+        let keys = self.keys.ok_or_else(no_keys)?;
+        Ok(run_client(stream, layer, keys, shares, &mut self.prg)?)
     }
 }

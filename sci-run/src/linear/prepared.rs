@@ -1,0 +1,47 @@
+//! The server's weights as plaintexts of the lattice engine.
+
+use super::{Lattice, factor};
+use athos::{Error, Program, Result};
+use sci_core::Domain;
+use sci_he::coefficient::Weights;
+
+/// Weights by instruction; once for a served model, shared by all of its sessions.
+#[derive(Debug)]
+pub struct Prepared(Vec<Option<Weights>>);
+
+impl Prepared {
+    /// Transforms what fits into `memory` bytes; the rest is transformed while it is used. First come those that
+    /// save the most work for a byte, which is the same for all, so that the order is that of the program.
+    ///
+    /// # Errors
+    /// Weights that do not fit their declaration.
+    pub fn new<D: Domain>(lattice: &Lattice<D>, program: &Program, memory: u64) -> Result<Self> {
+        let mut left = memory;
+        let layers = lattice.layers().iter().zip(&program.public.instructions);
+        let weights = layers.map(|(layer, instruction)| {
+            let (Some(layer), Some(weight)) = (layer, factor(&instruction.op)) else {
+                return Ok(None);
+            };
+            let values = program.weights.get(weight)?.to_signed();
+            let values: std::result::Result<Vec<i32>, _> =
+                values.into_iter().map(i32::try_from).collect();
+            let values = values.map_err(|_| Error::Misuse(format!("{weight} beyond 32 bits")))?;
+            let bytes = Weights::prepared_bytes(layer) as u64;
+            if bytes <= left {
+                left -= bytes;
+                return Ok(Some(Weights::prepare(layer, values)?));
+            }
+            Ok(Some(Weights::on_the_fly(layer, values)?))
+        });
+        Ok(Self(weights.collect::<Result<_>>()?))
+    }
+
+    /// Those of an instruction.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if it has none.
+    pub fn weights(&self, instruction: usize) -> Result<&Weights> {
+        let weights = self.0.get(instruction).and_then(Option::as_ref);
+        weights.ok_or_else(|| Error::Misuse(format!("instruction {instruction} is no product")))
+    }
+}
