@@ -82,7 +82,7 @@ impl Reckoning<'_> {
     fn product(&mut self, weight: WeightId, shape: [usize; 3], times: u64) -> Result<()> {
         let [rows, inner, columns] = shape;
         let weight_bits = self.factor_bits(weight)?;
-        let product = Product { ring: self.ring, rows, inner, columns, weight_bits };
+        let product = Product { domain: self.ring, rows, inner, columns, weight_bits };
         let ot = self.settings.ot;
         self.takes(product.cost(ot, product.cheapest(ot)) * times);
         Ok(())

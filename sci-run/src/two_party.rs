@@ -255,7 +255,7 @@ impl<S: Side> TwoParty<'_, S> {
         shares: &[u64],
     ) -> Result<Shares<Ring>> {
         let weight_bits = self.factor_bits(weight)?;
-        let product = Product { ring: self.ring, rows, inner, columns, weight_bits };
+        let product = Product { domain: self.ring, rows, inner, columns, weight_bits };
         let mut own = Zeroizing::default();
         let operand = self.side.operand(shares, &mut own, |weights| {
             let all = signed(weights, weight)?;
