@@ -6,13 +6,11 @@ use millionaires::drelu::{drelu, drelu_cost};
 use millionaires::maxpool::{Windows, maxpool, maxpool_cost};
 use millionaires::relu::{MuxForm, relu_cost, relu_with};
 use millionaires::{Precision, SignDomain};
-use sci_core::testing::{reveal, reveal_bits};
-use sci_core::{Block, Domain, Field, Party, Prg, Ring, Shares};
+use sci_core::testing::{Shared, edges, edges_and_random, reveal, reveal_bits};
+use sci_core::{Block, Domain, Field, Party, Prg, Ring};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::{assert_cost, run_both};
-
-type Split = (Vec<u64>, Vec<u64>, Vec<u64>);
 
 fn prg(seed: u64) -> Prg {
     Prg::new(Block([seed, 0xf1e1d]))
@@ -30,54 +28,25 @@ fn iknp(radix: u32) -> Settings {
     Settings { radix, ..Settings::over(OtKind::Iknp) }
 }
 
-fn edges<D: Domain>(domain: D) -> Vec<u64> {
-    let last = (domain.modulus() - 1) as u64;
-    let half = (domain.modulus() / 2) as u64;
-    [0, 1, 2, half.saturating_sub(1), half, half + 1, last.saturating_sub(1), last]
-        .into_iter()
-        .filter(|&x| domain.is_canonical(x))
-        .collect()
-}
-
-fn with_shares<D: Domain>(domain: D, values: &[u64], rng: &mut Prg) -> Split {
-    let mut masks = edges(domain);
-    masks.extend((0..3).map(|_| domain.sample(rng)));
-    let mut all = Split::default();
-    for &x in values {
-        for &mask in &masks {
-            all.0.push(x);
-            all.1.push(mask);
-            all.2.push(domain.sub(x, mask));
-        }
-    }
-    all
-}
-
-fn own<D: Domain>(party: Party, domain: D, shares: &Split) -> Shares<D> {
-    let values = if party == Party::Server { &shares.1 } else { &shares.2 };
-    Shares::from_canonical(domain, values.clone())
-}
-
-fn relu_case(field: Field, shares: &Split, radix: u32) {
+fn relu_case(field: Field, shares: &Shared<Field>, radix: u32) {
     let what = format!("n {field} m {radix}");
     let settings = settings(radix);
-    let n = shares.0.len();
+    let n = shares.len();
     let (server, client) =
-        run_both(settings, |p, peer| drelu(peer, &own(p, field, shares), Precision::Full)).unwrap();
+        run_both(settings, |p, peer| drelu(peer, &shares.of(p), Precision::Full)).unwrap();
     let signs = reveal_bits(&server.value, &client.value);
-    for (i, &x) in shares.0.iter().enumerate() {
-        let (a, b) = (shares.1[i], shares.2[i]);
+    for (i, &x) in shares.values.iter().enumerate() {
+        let (a, b) = (shares.server[i], shares.client[i]);
         assert_eq!(signs.get(i), field.to_signed(x) >= 0, "{what}: {x} = {a} + {b}");
     }
     let cost = drelu_cost(n, field, settings, Precision::Full).unwrap();
     assert_cost(&server, &client, cost, &what);
     for form in [MuxForm::Correlated, MuxForm::Plain] {
-        let (server, client) = run_both(settings, |p, peer| {
-            relu_with(peer, &own(p, field, shares), Precision::Full, form)
-        })
-        .unwrap();
+        let (server, client) =
+            run_both(settings, |p, peer| relu_with(peer, &shares.of(p), Precision::Full, form))
+                .unwrap();
         let out = reveal(field, server.value.values(), client.value.values());
-        for (&x, y) in shares.0.iter().zip(out) {
+        for (&x, y) in shares.values.iter().zip(out) {
             assert_eq!(y, if field.to_signed(x) >= 0 { x } else { 0 }, "{what}: {x}");
         }
         let cost = relu_cost(n, field, settings, Precision::Full, form).unwrap();
@@ -89,17 +58,10 @@ fn relu_case(field: Field, shares: &Split, radix: u32) {
 fn sign_is_exhaustively_right_for_small_moduli() {
     for n in [2, 3, 4, 5, 6, 7, 8, 11, 16, 31, 32, 37] {
         let field = Field::new(n).unwrap();
-        let mut shares = Split::default();
-        for x in 0..n {
-            for a in 0..n {
-                shares.0.push(x);
-                shares.1.push(a);
-                shares.2.push(field.sub(x, a));
-            }
-        }
+        let shares = Shared::exhaustive(field, &(0..n).collect::<Vec<_>>());
         // Both orders, so that either party's share takes the leader's place.
         relu_case(field, &shares, 2);
-        relu_case(field, &(shares.0, shares.2, shares.1), 4);
+        relu_case(field, &shares.exchanged(), 4);
     }
 }
 
@@ -109,14 +71,13 @@ fn relu_of_edge_values_for_odd_even_and_prime_moduli() {
     for n in moduli {
         let field = Field::new(n).unwrap();
         let mut rng = prg(n);
-        let mut values = edges(field);
-        values.extend((0..4).map(|_| field.sample(&mut rng)));
-        let shares = with_shares(field, &values, &mut rng);
+        let values = edges_and_random(field, 4, &mut rng);
+        let shares = Shared::at_edges(field, &values, &mut rng);
         relu_case(field, &shares, 4);
         relu_case(field, &shares, 7);
     }
     let field = Field::new(4_293_918_721).unwrap();
-    let shares = with_shares(field, &edges(field), &mut prg(3));
+    let shares = Shared::at_edges(field, &edges(field), &mut prg(3));
     for radix in [1, 2, 3, 5, 6, 8] {
         relu_case(field, &shares, radix);
     }
@@ -142,15 +103,12 @@ fn maxpool_and_argmax_over_z_n() {
     let x: Vec<u64> = (0..60)
         .map(|i| if i % 2 == 0 { field.from_signed(i % 6 - 3) } else { field.sample(&mut rng) })
         .collect();
-    let masks: Vec<u64> = x.iter().map(|_| field.sample(&mut rng)).collect();
-    let rest = x.iter().zip(&masks).map(|(&x, &m)| field.sub(x, m)).collect();
-    let shares = (x.clone(), masks, rest);
+    let shares = Shared::random(field, &x, &mut rng);
     let members: Vec<Vec<usize>> = (1..8).map(|size| (size..2 * size + 1).collect()).collect();
     let windows = Windows::new(members.iter().map(Vec::as_slice)).unwrap();
-    let (server, client) = run_both(settings(4), |p, peer| {
-        maxpool(peer, &own(p, field, &shares), &windows, Precision::Full)
-    })
-    .unwrap();
+    let (server, client) =
+        run_both(settings(4), |p, peer| maxpool(peer, &shares.of(p), &windows, Precision::Full))
+            .unwrap();
     let out = reveal(field, server.value.values(), client.value.values());
     let greater = |a: u64, b: u64| field.to_signed(field.sub(a, b)) >= 0;
     for (window, y) in members.iter().zip(out) {
@@ -170,8 +128,7 @@ fn maxpool_and_argmax_over_z_n() {
     assert_cost(&server, &client, cost, "MaxPool");
 
     let (server, client) =
-        run_both(settings(4), |p, peer| argmax(peer, &own(p, field, &shares), 10, Precision::Full))
-            .unwrap();
+        run_both(settings(4), |p, peer| argmax(peer, &shares.of(p), 10, Precision::Full)).unwrap();
     let out = reveal(index_ring(10).unwrap(), server.value.values(), client.value.values());
     for (row, y) in x.chunks(10).zip(out) {
         let mut nodes: Vec<(u64, u64)> = row.iter().copied().zip(0..).collect();
@@ -196,17 +153,16 @@ fn maxpool_and_argmax_over_z_n() {
 
 fn convert_case<A: Domain, B: Domain>(source: A, target: B) {
     let mut rng = prg(source.modulus() as u64 ^ target.modulus() as u64);
-    let mut values = edges(source);
-    values.extend((0..5).map(|_| source.sample(&mut rng)));
-    let shares = with_shares(source, &values, &mut rng);
+    let values = edges_and_random(source, 5, &mut rng);
+    let shares = Shared::at_edges(source, &values, &mut rng);
     let (server, client) =
-        run_both(settings(4), |p, peer| convert(peer, &own(p, source, &shares), target)).unwrap();
+        run_both(settings(4), |p, peer| convert(peer, &shares.of(p), target)).unwrap();
     let out = reveal(target, server.value.values(), client.value.values());
-    for (&x, y) in shares.0.iter().zip(out) {
+    for (&x, y) in shares.values.iter().zip(out) {
         let expected = i128::from(source.to_signed(x)).rem_euclid(target.modulus() as i128);
         assert_eq!(i128::from(y), expected, "{x} from {source} to {target}");
     }
-    let cost = convert_cost(shares.0.len(), source, target, settings(4)).unwrap();
+    let cost = convert_cost(shares.len(), source, target, settings(4)).unwrap();
     assert_cost(&server, &client, cost, &format!("{source} to {target}"));
 }
 

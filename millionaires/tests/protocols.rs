@@ -10,8 +10,8 @@ use millionaires::maxpool::{Windows, maxpool, maxpool_cost};
 use millionaires::relu::{MuxForm, relu, relu_cost, relu_with};
 use millionaires::{Precision, SignDomain};
 use proptest::prelude::*;
-use sci_core::testing::{reveal, reveal_bits};
-use sci_core::{Bits, Block, Domain, Party, Prg, Ring, Shares};
+use sci_core::testing::{Shared, edges, edges_and_random, reveal, reveal_bits};
+use sci_core::{Bits, Block, Domain, Party, Prg, Ring};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::testing::{assert_cost, run_both};
@@ -31,40 +31,6 @@ fn settings(radix: u32) -> Settings {
 /// The settings of the papers' costs.
 fn iknp(radix: u32) -> Settings {
     Settings { radix, ..Settings::over(OtKind::Iknp) }
-}
-
-fn edges(ring: Ring) -> Vec<u64> {
-    let top = 1u64 << (ring.bitwidth().get() - 1);
-    [0, 1, 2, top.wrapping_sub(1), top, top.wrapping_add(1), ring.mask() - 1, ring.mask()]
-        .iter()
-        .map(|x| x & ring.mask())
-        .collect()
-}
-
-/// Every value with edge shares and a few random ones.
-fn with_shares(ring: Ring, values: &[u64], rng: &mut Prg) -> (Vec<u64>, Vec<u64>, Vec<u64>) {
-    let mut masks = edges(ring);
-    masks.extend((0..3).map(|_| ring.sample(rng)));
-    let mut all = (Vec::new(), Vec::new(), Vec::new());
-    for &x in values {
-        for &mask in &masks {
-            all.0.push(x);
-            all.1.push(mask);
-            all.2.push(ring.sub(x, mask));
-        }
-    }
-    all
-}
-
-fn edge_values(ring: Ring, rng: &mut Prg) -> Vec<u64> {
-    let mut values = edges(ring);
-    values.extend((0..4).map(|_| ring.sample(rng)));
-    values
-}
-
-fn own(party: Party, ring: Ring, shares: &(Vec<u64>, Vec<u64>, Vec<u64>)) -> Shares<Ring> {
-    let values = if party == Party::Server { &shares.1 } else { &shares.2 };
-    Shares::from_canonical(ring, values.clone())
 }
 
 /// All relations of several widths in one batch, in both orientations (two chunks), with the cost.
@@ -229,28 +195,32 @@ fn both_orders_of_a_comparison_agree() {
 fn sign_case(bits: u32, radix: u32) {
     let ring = Ring::new(bits).unwrap();
     let mut rng = prg(u64::from(bits * 100 + radix));
-    let values = edge_values(ring, &mut rng);
-    let shares = with_shares(ring, &values, &mut rng);
-    let n = shares.0.len();
+    let values = edges_and_random(ring, 4, &mut rng);
+    let shares = Shared::at_edges(ring, &values, &mut rng);
+    let n = shares.len();
     let settings = settings(radix);
     let what = format!("l {bits} m {radix}");
 
     let (server, client) =
-        run_both(settings, |p, peer| drelu(peer, &own(p, ring, &shares), Precision::Full)).unwrap();
+        run_both(settings, |p, peer| drelu(peer, &shares.of(p), Precision::Full)).unwrap();
     let signs = reveal_bits(&server.value, &client.value);
     for i in 0..n {
-        assert_eq!(signs.get(i), ring.to_signed(shares.0[i]) >= 0, "{what} {:?}", shares.0[i]);
+        assert_eq!(
+            signs.get(i),
+            ring.to_signed(shares.values[i]) >= 0,
+            "{what} {:?}",
+            shares.values[i]
+        );
     }
     let cost = drelu_cost(n, ring, settings, Precision::Full).unwrap();
     assert_cost(&server, &client, cost, &what);
 
     for form in [MuxForm::Correlated, MuxForm::Plain] {
-        let (server, client) = run_both(settings, |p, peer| {
-            relu_with(peer, &own(p, ring, &shares), Precision::Full, form)
-        })
-        .unwrap();
+        let (server, client) =
+            run_both(settings, |p, peer| relu_with(peer, &shares.of(p), Precision::Full, form))
+                .unwrap();
         let out = reveal(ring, server.value.values(), client.value.values());
-        for (&x, y) in shares.0.iter().zip(out) {
+        for (&x, y) in shares.values.iter().zip(out) {
             assert_eq!(y, if ring.to_signed(x) >= 0 { x } else { 0 }, "{what} {x}");
         }
         let cost = relu_cost(n, ring, settings, Precision::Full, form).unwrap();
@@ -272,17 +242,11 @@ fn sign_and_relu_of_edge_values_for_every_bitwidth() {
 #[test]
 fn relu_is_exhaustively_right_for_six_bits() {
     let ring = Ring::new(6).unwrap();
-    let all: Vec<(u64, u64)> = (0..64).flat_map(|a| (0..64).map(move |b| (a, b))).collect();
-    let shares = (
-        all.iter().map(|&(a, b)| ring.add(a, b)).collect(),
-        all.iter().map(|&(a, _)| a).collect(),
-        all.iter().map(|&(_, b)| b).collect(),
-    );
+    let shares = Shared::exhaustive(ring, &(0..64).collect::<Vec<_>>());
     let (server, client) =
-        run_both(settings(4), |p, peer| relu(peer, &own(p, ring, &shares), Precision::Full))
-            .unwrap();
+        run_both(settings(4), |p, peer| relu(peer, &shares.of(p), Precision::Full)).unwrap();
     let out = reveal(ring, server.value.values(), client.value.values());
-    for (x, y) in shares.0.iter().zip(out) {
+    for (x, y) in shares.values.iter().zip(out) {
         assert_eq!(y, if *x < 32 { *x } else { 0 });
     }
 }
@@ -293,20 +257,19 @@ fn a_narrowed_sign_is_that_of_the_low_bits() {
     let mut rng = prg(5);
     for k in [1, 2, 13, 36, 37] {
         let narrow = Ring::new(k).unwrap();
-        let values: Vec<u64> = edge_values(narrow, &mut rng)
+        let values: Vec<u64> = edges_and_random(narrow, 4, &mut rng)
             .iter()
             .map(|&x| ring.from_signed(narrow.to_signed(x)))
             .collect();
-        let shares = with_shares(ring, &values, &mut rng);
+        let shares = Shared::at_edges(ring, &values, &mut rng);
         let (server, client) =
-            run_both(settings(4), |p, peer| relu(peer, &own(p, ring, &shares), Precision::Bits(k)))
-                .unwrap();
+            run_both(settings(4), |p, peer| relu(peer, &shares.of(p), Precision::Bits(k))).unwrap();
         let out = reveal(ring, server.value.values(), client.value.values());
-        for (x, y) in shares.0.iter().zip(out) {
+        for (x, y) in shares.values.iter().zip(out) {
             assert_eq!(y, if ring.to_signed(*x) >= 0 { *x } else { 0 });
         }
         let cost =
-            relu_cost(shares.0.len(), ring, settings(4), Precision::Bits(k), MuxForm::Correlated)
+            relu_cost(shares.len(), ring, settings(4), Precision::Bits(k), MuxForm::Correlated)
                 .unwrap();
         assert_cost(&server, &client, cost, "narrowed ReLU");
     }
@@ -383,16 +346,14 @@ proptest! {
         let x: Vec<u64> = (0..n)
             .map(|i| if i % 2 == 0 { ring.from_signed(rng.next_u64() as i64 % 3) } else { ring.sample(&mut rng) })
             .collect();
-        let masks: Vec<u64> = x.iter().map(|_| ring.sample(&mut rng)).collect();
-        let rest = x.iter().zip(&masks).map(|(&x, &m)| ring.sub(x, m)).collect();
-        let shares = (x.clone(), masks, rest);
+        let shares = Shared::random(ring, &x, &mut rng);
         let members: Vec<Vec<usize>> = sizes
             .iter()
             .map(|&size| (0..size).map(|_| (rng.next_u64() % n as u64) as usize).collect())
             .collect();
         let windows = Windows::new(members.iter().map(Vec::as_slice)).unwrap();
         let (server, client) = run_both(settings(4), |p, peer| {
-            maxpool(peer, &own(p, ring, &shares), &windows, Precision::Full)
+            maxpool(peer, &shares.of(p), &windows, Precision::Full)
         }).unwrap();
         let out = reveal(ring, server.value.values(), client.value.values());
         for (window, y) in members.iter().zip(out) {
@@ -402,14 +363,13 @@ proptest! {
         assert_cost(&server, &client, cost, "MaxPool");
 
         let rows = n / row;
-        let cut = |v: &Vec<u64>| v[..rows * row].to_vec();
-        let shares = (cut(&shares.0), cut(&shares.1), cut(&shares.2));
+        let shares = Shared::random(ring, &x[..rows * row], &mut rng);
         let (server, client) = run_both(settings(4), |p, peer| {
-            argmax(peer, &own(p, ring, &shares), row, Precision::Full)
+            argmax(peer, &shares.of(p), row, Precision::Full)
         }).unwrap();
         let index = index_ring(row).unwrap();
         let out = reveal(index, server.value.values(), client.value.values());
-        for (values, y) in shares.0.chunks(row).zip(out) {
+        for (values, y) in shares.values.chunks(row).zip(out) {
             prop_assert_eq!(y, tree_argmax(ring, values));
         }
         let cost = argmax_cost(rows, row, ring, settings(4), Precision::Full).unwrap();
@@ -423,14 +383,11 @@ fn large_batches_run_in_chunks_led_by_both() {
     let mut rng = prg(9);
     let n = 40_000;
     let x: Vec<u64> = (0..n).map(|_| ring.sample(&mut rng)).collect();
-    let masks: Vec<u64> = (0..n).map(|_| ring.sample(&mut rng)).collect();
-    let rest = x.iter().zip(&masks).map(|(&x, &m)| ring.sub(x, m)).collect();
-    let shares = (x, masks, rest);
+    let shares = Shared::random(ring, &x, &mut rng);
     let (server, client) =
-        run_both(settings(4), |p, peer| relu(peer, &own(p, ring, &shares), Precision::Full))
-            .unwrap();
+        run_both(settings(4), |p, peer| relu(peer, &shares.of(p), Precision::Full)).unwrap();
     let out = reveal(ring, server.value.values(), client.value.values());
-    for (x, y) in shares.0.iter().zip(out) {
+    for (x, y) in shares.values.iter().zip(out) {
         assert_eq!(y, if ring.to_signed(*x) >= 0 { *x } else { 0 });
     }
     let cost = relu_cost(n, ring, settings(4), Precision::Full, MuxForm::Correlated).unwrap();
@@ -444,11 +401,10 @@ fn large_batches_run_in_chunks_led_by_both() {
 fn output_shares_are_uniform_and_fresh() {
     let ring = Ring::new(32).unwrap();
     let n = 16_384;
-    let shares = (vec![5; n], vec![3; n], vec![2; n]);
+    let shares = Shared::masked(ring, &vec![5; n], &[3]);
     let run = || {
         let (s, _) =
-            run_both(settings(4), |p, peer| relu(peer, &own(p, ring, &shares), Precision::Full))
-                .unwrap();
+            run_both(settings(4), |p, peer| relu(peer, &shares.of(p), Precision::Full)).unwrap();
         s.value
     };
     let (first, second) = (run(), run());

@@ -6,8 +6,19 @@ use crate::session::{PublicOffer, Session, SessionOptions};
 use crate::{Bits, Domain, Prg};
 use std::io::{self, Write};
 use std::panic::resume_unwind;
+use std::time::Duration;
 
-/// Runs both parties over a link in memory, each on a thread of its own, and returns their results.
+mod values;
+
+pub use values::{Shared, edges, edges_and_random};
+
+/// The default options but for the timeout: how fast a loaded machine computes is not to decide a test.
+pub fn patient() -> SessionOptions {
+    SessionOptions { timeout: Duration::from_secs(600), ..SessionOptions::default() }
+}
+
+/// Runs both parties over a link in memory with [`patient`] options, each on a thread of its own, and
+/// returns their results.
 ///
 /// # Panics
 /// With the panic of a closure, or if the handshake fails.
@@ -15,7 +26,7 @@ pub fn run_pair<A: Send, B: Send>(
     server: impl FnOnce(Session) -> A + Send,
     client: impl FnOnce(Session) -> B + Send,
 ) -> (A, B) {
-    run_pair_with(SessionOptions::default(), server, client)
+    run_pair_with(patient(), server, client)
 }
 
 /// [`run_pair`] with other options.

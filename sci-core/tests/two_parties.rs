@@ -2,6 +2,7 @@
 
 use sci_core::channel::{Stream, lanes, tcp};
 use sci_core::session::{Phase, PublicOffer, Session, SessionOptions};
+use sci_core::testing::patient;
 use sci_core::{Error, Party, Result};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ fn protocol(mut session: Session) -> Result<(Session, usize)> {
 fn a_session_over_tcp() -> Result<()> {
     let listener = tcp::listen("127.0.0.1:0")?;
     let address = listener.local_addr().to_string();
-    let options = SessionOptions { threads: 2, lanes: 5, ..SessionOptions::default() };
+    let options = SessionOptions { threads: 2, lanes: 5, ..patient() };
     let offer = PublicOffer {
         parameters: vec![("bitwidth".into(), "37".into())],
         blob: b"program".to_vec(),
@@ -59,20 +60,18 @@ fn a_session_over_tcp() -> Result<()> {
             let link = listener.accept(Some(DEADLINE))?;
             protocol(Session::serve(link, options, &offer)?)
         });
-        let client =
-            || {
-                let link = tcp::connect(&address, DEADLINE)?;
-                let required = vec![("bitwidth".to_string(), "37".to_string())];
-                let (session, offer) =
-                    Session::join(link, SessionOptions::default(), required, 1000, |offer| {
-                        match offer.parameter("lanes") {
-                            Some("5") => Ok(()),
-                            other => Err(Error::incompatible("lanes", 5, other.unwrap_or("none"))),
-                        }
-                    })?;
-                assert_eq!(offer.blob, b"program");
-                protocol(session)
-            };
+        let client = || {
+            let link = tcp::connect(&address, DEADLINE)?;
+            let required = vec![("bitwidth".to_string(), "37".to_string())];
+            let (session, offer) = Session::join(link, patient(), required, 1000, |offer| {
+                match offer.parameter("lanes") {
+                    Some("5") => Ok(()),
+                    other => Err(Error::incompatible("lanes", 5, other.unwrap_or("none"))),
+                }
+            })?;
+            assert_eq!(offer.blob, b"program");
+            protocol(session)
+        };
         let client = client();
         (server.join().unwrap(), client)
     });

@@ -4,6 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use sci_core::session::SessionOptions;
+use sci_core::testing::patient;
 use sci_core::{Bits, Party};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
@@ -19,7 +20,7 @@ const BATCH: usize = 1 << 18;
 /// `round` are made.
 fn extensions(settings: Settings, skip: u64, round: u64, times: u64) -> Duration {
     let runs = times.next_multiple_of(round);
-    let options = SessionOptions { lanes: 1, ..SessionOptions::default() };
+    let options = SessionOptions { lanes: 1, ..patient() };
     let part = |peer: &mut sci_ot::Peer| {
         peer.map_chunks(&Plan::whole(BATCH), |lane, _| {
             let sends = lane.party() == Party::Server;

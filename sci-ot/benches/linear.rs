@@ -15,7 +15,7 @@ fn products(c: &mut Criterion) {
     group.sample_size(10);
     for (bits, weight_bits) in [(32, 32), (32, 13), (37, 13)] {
         let ring = Ring::new(bits).unwrap_or_else(|e| panic!("{e}"));
-        let product = Product { ring, rows: 8, inner: 64, columns: 3136, weight_bits };
+        let product = Product { domain: ring, rows: 8, inner: 64, columns: 3136, weight_bits };
         let mut rng = Prg::new(Block([1, 2]));
         let weights: Vec<i64> = (0..product.rows * product.inner)
             .map(|_| (rng.next_u64() as i64) >> (64 - weight_bits))

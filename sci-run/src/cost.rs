@@ -4,7 +4,7 @@
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
 use crate::linear::{Lattice, factor_bits};
-use crate::two_party::{NetDomain, divisor, sign_of};
+use crate::two_party::{NetDomain, cheapest_matmul_cost, divisor, sign_of};
 use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
 use millionaires::Precision;
@@ -13,6 +13,7 @@ use millionaires::maxpool::{Windows, maxpool_cost};
 use millionaires::relu::{MuxForm, relu_cost};
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 use sci_core::{Cost, Domain, Party, pack};
+use sci_ot::linear::elementwise_cost;
 use sci_ot::peer::Settings;
 use truncation::avgpool::avgpool_cost;
 
@@ -90,7 +91,7 @@ impl<D: NetDomain> Reckoning<'_, D> {
             return Ok(());
         }
         let weight_bits = factor_bits(self.program, weight)?;
-        let one = self.domain.matmul_cost(self.settings.ot, shape, weight_bits)?;
+        let one = cheapest_matmul_cost(self.settings.ot, self.domain, shape, weight_bits);
         self.takes(one * times);
         Ok(())
     }
@@ -156,7 +157,7 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
             return Ok(*x);
         }
         let bits = factor_bits(self.program, weight)?;
-        self.takes(self.domain.elementwise_cost(self.settings.ot, *x, bits)?);
+        self.takes(elementwise_cost(self.settings.ot, self.domain, bits, *x));
         Ok(*x)
     }
 

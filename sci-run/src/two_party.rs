@@ -15,6 +15,7 @@ mod tensor;
 
 pub(crate) use backend::{divisor, sign_of};
 pub use domain::NetDomain;
+pub(crate) use domain::cheapest_matmul_cost;
 pub use side::{Asking, Serving, Side};
 pub use tensor::Tensor;
 

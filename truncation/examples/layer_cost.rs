@@ -44,7 +44,7 @@ impl Layer {
             "avgpool" => divide(peer, x, 49, Sign::Unknown, Precision::Full),
             _ => {
                 let product = Product {
-                    ring: self.ring,
+                    domain: self.ring,
                     rows: 64,
                     inner: 64,
                     columns: 56 * 56,

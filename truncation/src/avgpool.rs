@@ -12,19 +12,21 @@ use sci_core::{Cost, Error, Field, Result, Ring, Shares};
 use sci_ot::Peer;
 use sci_ot::peer::Settings;
 
-/// A domain with its cheapest exact division by a public integer.
+/// A domain with its cheapest exact division by a public integer: [`divide()`], if there is none better.
 pub trait QuotientDomain: SignDomain {
     /// Shares of floor(x / d).
     ///
     /// # Errors
-    /// As [`divide`]; d = 1 is the identity.
+    /// As [`divide()`]; d = 1 is the identity.
     fn quotient(
         peer: &mut Peer,
         x: &Shares<Self>,
         d: u64,
         sign: Sign,
         precision: Precision,
-    ) -> Result<Shares<Self>>;
+    ) -> Result<Shares<Self>> {
+        if d == 1 { Ok(x.clone()) } else { divide(peer, x, d, sign, precision) }
+    }
 
     /// The cost of [`QuotientDomain::quotient`].
     ///
@@ -37,9 +39,14 @@ pub trait QuotientDomain: SignDomain {
         sign: Sign,
         precision: Precision,
         settings: Settings,
-    ) -> Result<Cost>;
+    ) -> Result<Cost> {
+        if d == 1 { Ok(Cost::ZERO) } else { divide_cost(n, self, d, sign, precision, settings) }
+    }
 }
 
+impl QuotientDomain for Field {}
+
+/// Powers of two are truncations.
 impl QuotientDomain for Ring {
     fn quotient(
         peer: &mut Peer,
@@ -48,10 +55,9 @@ impl QuotientDomain for Ring {
         sign: Sign,
         precision: Precision,
     ) -> Result<Shares<Self>> {
-        if d.is_power_of_two() {
-            truncate(peer, x, d.trailing_zeros(), sign)
-        } else {
-            divide(peer, x, d, sign, precision)
+        match d.is_power_of_two() {
+            true => truncate(peer, x, d.trailing_zeros(), sign),
+            false => divide(peer, x, d, sign, precision),
         }
     }
 
@@ -63,34 +69,10 @@ impl QuotientDomain for Ring {
         precision: Precision,
         settings: Settings,
     ) -> Result<Cost> {
-        if d.is_power_of_two() {
-            truncate_cost(n, self, d.trailing_zeros(), sign, settings)
-        } else {
-            divide_cost(n, self, d, sign, precision, settings)
+        match d.is_power_of_two() {
+            true => truncate_cost(n, self, d.trailing_zeros(), sign, settings),
+            false => divide_cost(n, self, d, sign, precision, settings),
         }
-    }
-}
-
-impl QuotientDomain for Field {
-    fn quotient(
-        peer: &mut Peer,
-        x: &Shares<Self>,
-        d: u64,
-        sign: Sign,
-        precision: Precision,
-    ) -> Result<Shares<Self>> {
-        if d == 1 { Ok(x.clone()) } else { divide(peer, x, d, sign, precision) }
-    }
-
-    fn quotient_cost(
-        self,
-        n: usize,
-        d: u64,
-        sign: Sign,
-        precision: Precision,
-        settings: Settings,
-    ) -> Result<Cost> {
-        if d == 1 { Ok(Cost::ZERO) } else { divide_cost(n, self, d, sign, precision, settings) }
     }
 }
 

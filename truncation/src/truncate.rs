@@ -11,8 +11,11 @@
 //! * **Sign known**: w = m_0 OR m_1 for x >= 0 and m_0 AND m_1 for x < 0, where m_j is the top bit of
 //!   x_j: one COT of s bits beside the B2A; for x < 0 the sign is filled in by subtracting 2^(l-s).
 //! * **Truncate and reduce** to Z_2^(l-s): c alone, B2A to l - s bits.
+//!
+//! [`truncate_with`] also offers what other systems have, the same without c ([`Exactness::OneBitError`]).
 
-use crate::{Product, Sign, minus_two, products_lane};
+use crate::one_bit::{self, one_bit_lane, one_bit_lane_cost};
+use crate::{Exactness, Product, Sign, minus_two, products_lane};
 use millionaires::compare::{
     Comparison, Relation, compare_cost, compare_lane, complement, row_bytes,
 };
@@ -29,14 +32,28 @@ use zeroize::Zeroizing;
 /// # Errors
 /// [`Error::InvalidInput`] unless shift < l; otherwise as the link and the peer behave.
 pub fn truncate(peer: &mut Peer, x: &Shares<Ring>, shift: u32, sign: Sign) -> Result<Shares<Ring>> {
+    truncate_with(peer, x, shift, sign, Exactness::Faithful)
+}
+
+/// [`truncate`], or with [`Exactness::OneBitError`] shares of the same or one less.
+///
+/// # Errors
+/// As [`truncate`].
+pub fn truncate_with(
+    peer: &mut Peer,
+    x: &Shares<Ring>,
+    shift: u32,
+    sign: Sign,
+    exactness: Exactness,
+) -> Result<Shares<Ring>> {
     let ring = x.domain();
     check(ring, shift)?;
     if shift == 0 {
         return Ok(x.clone());
     }
-    let plan = plan(x.len(), ring, shift, sign, peer.settings());
+    let plan = plan(x.len(), ring, shift, sign, exactness, peer.settings());
     peer.map_shares(&plan, ring, |lane, range| {
-        truncate_lane(lane, ring, &x.values()[range], shift, sign)
+        truncate_lane(lane, ring, &x.values()[range], shift, sign, exactness)
     })
 }
 
@@ -58,11 +75,21 @@ fn jobs(ring: Ring, shift: u32, sign: Sign) -> Vec<Comparison> {
     }
 }
 
-fn plan(n: usize, ring: Ring, shift: u32, sign: Sign, settings: Settings) -> Plan {
-    Plan::new(n, row_bytes(&jobs(ring, shift, sign), settings) + 32)
+fn plan(
+    n: usize,
+    ring: Ring,
+    shift: u32,
+    sign: Sign,
+    exactness: Exactness,
+    settings: Settings,
+) -> Plan {
+    match exactness {
+        Exactness::Faithful => Plan::new(n, row_bytes(&jobs(ring, shift, sign), settings) + 32),
+        Exactness::OneBitError => one_bit::plan(n, ring, sign, settings),
+    }
 }
 
-/// [`truncate`] on one lane, for 0 < shift < l.
+/// [`truncate_with`] on one lane, for 0 < shift < l.
 ///
 /// # Errors
 /// As [`truncate`].
@@ -72,29 +99,52 @@ pub fn truncate_lane(
     x: &[u64],
     shift: u32,
     sign: Sign,
+    exactness: Exactness,
 ) -> Result<Elements> {
-    match sign {
-        Sign::Unknown => unknown_sign(lane, ring, x, shift),
-        Sign::NonNegative | Sign::Negative => known_sign(lane, ring, x, shift, sign),
+    match (exactness, sign) {
+        (Exactness::OneBitError, _) => one_bit_lane(lane, ring, x, shift, sign),
+        (Exactness::Faithful, Sign::Unknown) => unknown_sign(lane, ring, x, shift),
+        (Exactness::Faithful, _) => known_sign(lane, ring, x, shift, sign),
     }
 }
 
 /// This party's input to "do our low parts overflow": its part at the leader, what is missing to
 /// overflow at the other.
-fn overflow_input(leads: bool, bits: u32, part: impl Iterator<Item = u64>) -> Elements {
+pub(crate) fn overflow_input(leads: bool, bits: u32, part: impl Iterator<Item = u64>) -> Elements {
     let part = part.map(|x| x & (u64::MAX >> (64 - bits)));
     Zeroizing::new(if leads { part.collect() } else { part.map(|x| complement(bits, x)).collect() })
 }
 
-/// B2A of c into the ring and of w (or its COT form) into Z_2^s, both given as products, completed.
-fn assemble(ring: Ring, shift: u32, x: &[u64], c: &[u64], w: &[u64]) -> Elements {
-    let upper = ring.bitwidth().get() - shift;
-    Zeroizing::new(
-        x.iter()
-            .zip(c.iter().zip(w))
-            .map(|(x, (c, w))| ring.sub(ring.add(x >> shift, *c), ring.reduce(w << upper)))
-            .collect(),
-    )
+/// (x_j >> s) - 2^(l-s) w_j - constant: what lacks only c.
+pub(crate) fn shifted(ring: Ring, shift: u32, x: &[u64], w: &[u64], constant: u64) -> Elements {
+    let (upper, constant) = (ring.bits() - shift, ring.reduce(constant));
+    let whole = |(x, w): (&u64, &u64)| ring.sub(x >> shift, ring.reduce(w << upper));
+    Zeroizing::new(x.iter().zip(w).map(|pair| ring.sub(whole(pair), constant)).collect())
+}
+
+/// The leader's factor of w for a known sign, the other being the follower's top bit. With tops m_s
+/// (leader) and m_r: m_s OR m_r = m_s + (1 - m_s) m_r, m_s AND m_r = m_s m_r.
+pub(crate) fn wrap_factor(sign: Sign, tops: &Bits) -> Elements {
+    let negative = sign == Sign::Negative;
+    Zeroizing::new(tops.iter().map(|m| if negative { m } else { 1 - m }).collect())
+}
+
+/// Completes shares of the product of [`wrap_factor`] to those of w; returns what this party then
+/// subtracts to fill in the sign.
+pub(crate) fn wrap_known(
+    lane: &Lane,
+    ring: Ring,
+    shift: u32,
+    sign: Sign,
+    tops: &Bits,
+    product: &mut [u64],
+) -> u64 {
+    let negative = sign == Sign::Negative;
+    if lane.role() == Role::Sender && !negative {
+        let low = u64::MAX >> (64 - shift);
+        product.iter_mut().zip(tops.iter()).for_each(|(w, m)| *w = w.wrapping_add(m) & low);
+    }
+    u64::from(negative && lane.party() == Party::Server) << (ring.bits() - shift)
 }
 
 fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<Elements> {
@@ -124,43 +174,29 @@ fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<El
         *c = ring.add(*c, ring.reduce(cb));
         *w = low_ring.add(*w, low_ring.reduce(wb));
     }
-    let mut out = assemble(ring, shift, &x, &c, &w);
-    let constant = u64::from(server) << (bits - shift - 1);
-    out.iter_mut().for_each(|y| *y = ring.sub(*y, constant));
+    let mut out = shifted(ring, shift, &x, &w, u64::from(server) << (bits - shift - 1));
+    ring.add_assign(&mut out, &c);
     Ok(out)
 }
 
 fn known_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32, sign: Sign) -> Result<Elements> {
-    let bits = ring.bitwidth().get();
-    let (server, leads) = (lane.party() == Party::Server, lane.role() == Role::Sender);
-    let lower = overflow_input(leads, shift, x.iter().copied());
+    let lower = overflow_input(lane.role() == Role::Sender, shift, x.iter().copied());
     let (outcomes, _) = compare_lane(lane, &jobs(ring, shift, sign), &[&lower], 0)?;
     let carry = outcomes.into_iter().next().unwrap_or_default().greater;
 
-    // With tops m_s (leader) and m_r: m_s OR m_r = m_s + (1 - m_s) m_r, m_s AND m_r = m_s m_r.
-    let tops = Bits::from_fn(x.len(), |i| x[i] >> (bits - 1));
-    let negative = sign == Sign::Negative;
-    let factor: Elements =
-        Zeroizing::new(tops.iter().map(|m| if negative { m } else { 1 - m }).collect());
-    let low_ring = Ring::new(shift)?;
+    let tops = Bits::from_fn(x.len(), |i| ring.msb(x[i]));
+    let factor = wrap_factor(sign, &tops);
     let (mut c, mut w) = products_lane(
         lane,
         (ring, Product { correlations: &minus_two(ring, &carry), choices: &carry }),
-        (low_ring, Product { correlations: &factor, choices: &tops }),
+        (Ring::new(shift)?, Product { correlations: &factor, choices: &tops }),
     )?;
     for (c, b) in c.iter_mut().zip(carry.iter()) {
         *c = ring.add(*c, ring.reduce(b));
     }
-    if leads && !negative {
-        for (w, m) in w.iter_mut().zip(tops.iter()) {
-            *w = low_ring.add(*w, low_ring.reduce(m));
-        }
-    }
-    let mut out = assemble(ring, shift, x, &c, &w);
-    if negative && server {
-        let fill = 1 << (bits - shift);
-        out.iter_mut().for_each(|y| *y = ring.sub(*y, ring.reduce(fill)));
-    }
+    let fill = wrap_known(lane, ring, shift, sign, &tops, &mut w);
+    let mut out = shifted(ring, shift, x, &w, fill);
+    ring.add_assign(&mut out, &c);
     Ok(out)
 }
 
@@ -173,12 +209,16 @@ pub fn truncate_lane_cost(
     ring: Ring,
     shift: u32,
     sign: Sign,
+    exactness: Exactness,
     settings: Settings,
     leader: Party,
 ) -> Result<Cost> {
     check(ring, shift)?;
     if n == 0 || shift == 0 {
         return Ok(Cost::ZERO);
+    }
+    if exactness == Exactness::OneBitError {
+        return one_bit_lane_cost(n, ring, shift, sign, settings, leader);
     }
     let unknown = sign == Sign::Unknown;
     let compare =
@@ -209,9 +249,24 @@ pub fn truncate_cost(
     sign: Sign,
     settings: Settings,
 ) -> Result<Cost> {
-    truncate_lane_cost(1, ring, shift, sign, settings, Party::Server)?;
-    Ok(plan(n, ring, shift, sign, settings).cost(|n, leader| {
-        truncate_lane_cost(n, ring, shift, sign, settings, leader).unwrap_or_default()
+    truncate_with_cost(n, ring, shift, sign, Exactness::Faithful, settings)
+}
+
+/// The cost of [`truncate_with`].
+///
+/// # Errors
+/// As [`truncate_lane_cost`].
+pub fn truncate_with_cost(
+    n: usize,
+    ring: Ring,
+    shift: u32,
+    sign: Sign,
+    exactness: Exactness,
+    settings: Settings,
+) -> Result<Cost> {
+    truncate_lane_cost(1, ring, shift, sign, exactness, settings, Party::Server)?;
+    Ok(plan(n, ring, shift, sign, exactness, settings).cost(|n, leader| {
+        truncate_lane_cost(n, ring, shift, sign, exactness, settings, leader).unwrap_or_default()
     }))
 }
 
@@ -226,7 +281,7 @@ pub fn truncate_reduce(peer: &mut Peer, x: &Shares<Ring>, shift: u32) -> Result<
         return Ok(x.clone());
     }
     let target = Ring::new(ring.bitwidth().get() - shift)?;
-    let plan = plan(x.len(), ring, shift, Sign::NonNegative, peer.settings());
+    let plan = plan(x.len(), ring, shift, Sign::NonNegative, Exactness::Faithful, peer.settings());
     peer.map_shares(&plan, target, |lane, range| {
         let x = &x.values()[range];
         let leads = lane.role() == Role::Sender;
@@ -254,7 +309,7 @@ pub fn truncate_reduce_cost(n: usize, ring: Ring, shift: u32, settings: Settings
     let target = Ring::new(ring.bitwidth().get() - shift)?;
     let jobs = jobs(ring, shift, Sign::NonNegative);
     compare_cost(1, &jobs, settings, 0, Party::Server)?;
-    Ok(plan(n, ring, shift, Sign::NonNegative, settings).cost(|n, leader| {
+    Ok(plan(n, ring, shift, Sign::NonNegative, Exactness::Faithful, settings).cost(|n, leader| {
         compare_cost(n, &jobs, settings, 0, leader).unwrap_or_default()
             + b2a_lane_cost(settings.ot, n, target, leader)
     }))

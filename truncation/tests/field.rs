@@ -1,21 +1,14 @@
 //! Division over Z_n.
 
 use millionaires::Precision;
-use sci_core::testing::reveal;
-use sci_core::{Block, Domain, Field, Party, Prg, Shares};
+use sci_core::testing::{Shared, reveal};
+use sci_core::{Block, Domain, Field, Prg};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::{assert_cost, run_both};
 use truncation::Sign;
 use truncation::avgpool::{quotients, quotients_cost};
 use truncation::divide::{divide, divide_cost};
-
-type Split = (Vec<u64>, Vec<u64>, Vec<u64>);
-
-fn own(party: Party, field: Field, shares: &Split) -> Shares<Field> {
-    let values = if party == Party::Server { &shares.1 } else { &shares.2 };
-    Shares::from_canonical(field, values.clone())
-}
 
 fn floor_div(field: Field, x: u64, d: u64) -> u64 {
     field.from_signed(i128::from(field.to_signed(x)).div_euclid(i128::from(d)) as i64)
@@ -33,37 +26,28 @@ fn iknp(radix: u32) -> Settings {
     Settings { radix, ..Settings::over(OtKind::Iknp) }
 }
 
-fn case(field: Field, shares: &Split, d: u64, sign: Sign, radix: u32) {
+fn case(field: Field, shares: &Shared<Field>, d: u64, sign: Sign, radix: u32) {
     let what = format!("n {field} d {d} {sign:?}");
     let settings = settings(radix);
-    let (server, client) = run_both(settings, |p, peer| {
-        divide(peer, &own(p, field, shares), d, sign, Precision::Full)
-    })
-    .unwrap();
+    let (server, client) =
+        run_both(settings, |p, peer| divide(peer, &shares.of(p), d, sign, Precision::Full))
+            .unwrap();
     let out = reveal(field, server.value.values(), client.value.values());
     for (i, y) in out.into_iter().enumerate() {
-        let (x, a) = (shares.0[i], shares.1[i]);
+        let (x, a) = (shares.values[i], shares.server[i]);
         assert_eq!(y, floor_div(field, x, d), "{what}: {x}, first share {a}");
     }
-    let cost = divide_cost(shares.0.len(), field, d, sign, Precision::Full, settings).unwrap();
+    let cost = divide_cost(shares.len(), field, d, sign, Precision::Full, settings).unwrap();
     assert_cost(&server, &client, cost, &what);
 }
 
-fn split(field: Field, values: &[u64], masks: &[u64], sign: Sign) -> Split {
-    let mut all = Split::default();
-    for &x in values {
-        let fits = match sign {
-            Sign::Unknown => true,
-            Sign::NonNegative => field.to_signed(x) >= 0,
-            Sign::Negative => field.to_signed(x) < 0,
-        };
-        for &mask in masks.iter().filter(|_| fits) {
-            all.0.push(x);
-            all.1.push(mask);
-            all.2.push(field.sub(x, mask));
-        }
-    }
-    all
+fn of_sign(field: Field, sign: Sign, values: &[u64]) -> Vec<u64> {
+    let fits = |x: u64| match sign {
+        Sign::Unknown => true,
+        Sign::NonNegative => field.to_signed(x) >= 0,
+        Sign::Negative => field.to_signed(x) < 0,
+    };
+    values.iter().copied().filter(|&x| fits(x)).collect()
 }
 
 #[test]
@@ -72,7 +56,7 @@ fn division_is_exhaustively_right_for_small_moduli() {
         let field = Field::new(n).unwrap();
         let all: Vec<u64> = (0..n).collect();
         for sign in [Sign::Unknown, Sign::NonNegative, Sign::Negative] {
-            case(field, &split(field, &all, &all, sign), d, sign, 4);
+            case(field, &Shared::exhaustive(field, &of_sign(field, sign, &all)), d, sign, 4);
         }
     }
 }
@@ -88,7 +72,8 @@ fn division_of_edge_values() {
             let mut masks = values.clone();
             masks.push(field.sample(&mut rng));
             for sign in [Sign::Unknown, Sign::NonNegative] {
-                case(field, &split(field, &values, &masks, sign), d, sign, 4);
+                let shares = Shared::masked(field, &of_sign(field, sign, &values), &masks);
+                case(field, &shares, d, sign, 4);
             }
         }
     }
@@ -115,11 +100,9 @@ fn quotients_by_several_divisors() {
     let divisors: Vec<u64> = (0..30).map(|i| [1, 4, 6, 9][i % 4]).collect();
     let mut rng = Prg::new(Block([5, 2]));
     let x: Vec<u64> = divisors.iter().map(|_| field.sample(&mut rng)).collect();
-    let masks: Vec<u64> = divisors.iter().map(|_| field.sample(&mut rng)).collect();
-    let rest = x.iter().zip(&masks).map(|(&x, &m)| field.sub(x, m)).collect();
-    let shares = (x.clone(), masks, rest);
+    let shares = Shared::random(field, &x, &mut rng);
     let (server, client) = run_both(settings(4), |p, peer| {
-        quotients(peer, &own(p, field, &shares), &divisors, Sign::Unknown, Precision::Full)
+        quotients(peer, &shares.of(p), &divisors, Sign::Unknown, Precision::Full)
     })
     .unwrap();
     let out = reveal(field, server.value.values(), client.value.values());

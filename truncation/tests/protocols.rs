@@ -3,8 +3,8 @@
 use millionaires::Precision;
 use proptest::prelude::*;
 use sci_core::geometry::{PoolGeometry, PoolSpec, Window};
-use sci_core::testing::reveal;
-use sci_core::{Block, Domain, Error, Party, Prg, Ring, Shares};
+use sci_core::testing::{self, Shared, reveal};
+use sci_core::{Block, Domain, Error, Prg, Ring};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::{assert_cost, run_both};
@@ -12,8 +12,6 @@ use truncation::Sign;
 use truncation::avgpool::{avgpool, avgpool_cost};
 use truncation::divide::{divide, divide_cost};
 use truncation::truncate::{truncate, truncate_cost, truncate_reduce, truncate_reduce_cost};
-
-type Split = (Vec<u64>, Vec<u64>, Vec<u64>);
 
 fn prg(seed: u64) -> Prg {
     Prg::new(Block([seed, 0x7123]))
@@ -31,43 +29,18 @@ fn iknp(radix: u32) -> Settings {
     Settings { radix, ..Settings::over(OtKind::Iknp) }
 }
 
+/// The edges of the ring and those of a division by 49.
 fn edges(ring: Ring) -> Vec<u64> {
-    let top = 1u64 << (ring.bitwidth().get() - 1);
-    [
-        0,
-        1,
-        2,
-        48,
-        49,
-        50,
-        top.wrapping_sub(1),
-        top,
-        top.wrapping_add(1),
-        ring.mask() - 1,
-        ring.mask(),
-    ]
-    .iter()
-    .map(|x| x & ring.mask())
-    .collect()
+    let mut edges = testing::edges(ring);
+    edges.extend([48, 49, 50].into_iter().filter(|&x| ring.is_canonical(x)));
+    edges
 }
 
-fn with_shares(ring: Ring, values: &[u64], rng: &mut Prg) -> Split {
+/// Every value with the edges and three random values as the server's share.
+fn with_shares(ring: Ring, values: &[u64], rng: &mut Prg) -> Shared<Ring> {
     let mut masks = edges(ring);
     masks.extend((0..3).map(|_| ring.sample(rng)));
-    let mut all = (Vec::new(), Vec::new(), Vec::new());
-    for &x in values {
-        for &mask in &masks {
-            all.0.push(x);
-            all.1.push(mask);
-            all.2.push(ring.sub(x, mask));
-        }
-    }
-    all
-}
-
-fn own(party: Party, ring: Ring, shares: &Split) -> Shares<Ring> {
-    let values = if party == Party::Server { &shares.1 } else { &shares.2 };
-    Shares::from_canonical(ring, values.clone())
+    Shared::masked(ring, values, &masks)
 }
 
 fn floor_div(ring: Ring, x: u64, d: u64) -> u64 {
@@ -95,14 +68,19 @@ fn truncate_case(bits: u32, shift: u32, sign: Sign, radix: u32) {
     let shares = with_shares(ring, &values, &mut rng);
     let settings = settings(radix);
     let (server, client) =
-        run_both(settings, |p, peer| truncate(peer, &own(p, ring, &shares), shift, sign)).unwrap();
+        run_both(settings, |p, peer| truncate(peer, &shares.of(p), shift, sign)).unwrap();
     let out = reveal(ring, server.value.values(), client.value.values());
     let what = format!("l {bits} s {shift} {sign:?} m {radix}");
     for (i, y) in out.iter().enumerate() {
-        let x = shares.0[i];
-        assert_eq!(*y, ring.from_signed(ring.to_signed(x) >> shift), "{what}: {x} {}", shares.1[i]);
+        let x = shares.values[i];
+        assert_eq!(
+            *y,
+            ring.from_signed(ring.to_signed(x) >> shift),
+            "{what}: {x} {}",
+            shares.server[i]
+        );
     }
-    let cost = truncate_cost(shares.0.len(), ring, shift, sign, settings).unwrap();
+    let cost = truncate_cost(shares.len(), ring, shift, sign, settings).unwrap();
     assert_cost(&server, &client, cost, &what);
 }
 
@@ -127,20 +105,12 @@ fn truncation_is_exhaustively_right_for_six_bits() {
     let ring = Ring::new(6).unwrap();
     for sign in [Sign::Unknown, Sign::NonNegative, Sign::Negative] {
         for shift in 1..6 {
-            let mut shares: Split = Default::default();
-            for x in of_sign(ring, sign, (0..64).collect()) {
-                for a in 0..64 {
-                    shares.0.push(x);
-                    shares.1.push(a);
-                    shares.2.push(ring.sub(x, a));
-                }
-            }
-            let (server, client) = run_both(settings(4), |p, peer| {
-                truncate(peer, &own(p, ring, &shares), shift, sign)
-            })
-            .unwrap();
+            let shares = Shared::exhaustive(ring, &of_sign(ring, sign, (0..64).collect()));
+            let (server, client) =
+                run_both(settings(4), |p, peer| truncate(peer, &shares.of(p), shift, sign))
+                    .unwrap();
             let out = reveal(ring, server.value.values(), client.value.values());
-            for (x, y) in shares.0.iter().zip(out) {
+            for (x, y) in shares.values.iter().zip(out) {
                 assert_eq!(
                     y,
                     ring.from_signed(ring.to_signed(*x) >> shift),
@@ -159,13 +129,12 @@ fn truncate_and_reduce() {
         let mut rng = prg(u64::from(bits));
         let shares = with_shares(ring, &edges(ring), &mut rng);
         let (server, client) =
-            run_both(settings(4), |p, peer| truncate_reduce(peer, &own(p, ring, &shares), shift))
-                .unwrap();
+            run_both(settings(4), |p, peer| truncate_reduce(peer, &shares.of(p), shift)).unwrap();
         let out = reveal(target, server.value.values(), client.value.values());
-        for (x, y) in shares.0.iter().zip(out) {
+        for (x, y) in shares.values.iter().zip(out) {
             assert_eq!(y, target.reduce(x >> shift));
         }
-        let cost = truncate_reduce_cost(shares.0.len(), ring, shift, settings(4)).unwrap();
+        let cost = truncate_reduce_cost(shares.len(), ring, shift, settings(4)).unwrap();
         assert_cost(&server, &client, cost, "truncate and reduce");
     }
 }
@@ -178,16 +147,15 @@ fn divide_case(bits: u32, d: u64, sign: Sign, radix: u32) {
     values.extend([d, d - 1, d + 1, 2 * d].map(|x| ring.neg(ring.reduce(x))));
     let values = of_sign(ring, sign, values);
     let shares = with_shares(ring, &values, &mut rng);
-    let (server, client) = run_both(settings(radix), |p, peer| {
-        divide(peer, &own(p, ring, &shares), d, sign, Precision::Full)
-    })
-    .unwrap();
+    let (server, client) =
+        run_both(settings(radix), |p, peer| divide(peer, &shares.of(p), d, sign, Precision::Full))
+            .unwrap();
     let out = reveal(ring, server.value.values(), client.value.values());
     let what = format!("l {bits} d {d} {sign:?} m {radix}");
     for (i, y) in out.iter().enumerate() {
-        assert_eq!(*y, floor_div(ring, shares.0[i], d), "{what}: {}", shares.0[i]);
+        assert_eq!(*y, floor_div(ring, shares.values[i], d), "{what}: {}", shares.values[i]);
     }
-    let n = shares.0.len();
+    let n = shares.len();
     let cost = divide_cost(n, ring, d, sign, Precision::Full, settings(radix)).unwrap();
     assert_cost(&server, &client, cost, &what);
 }
@@ -216,21 +184,13 @@ fn division_is_floor_division() {
 fn division_is_exhaustively_right_for_small_rings() {
     for (bits, d) in [(4, 2), (5, 3), (5, 5), (6, 7), (6, 10)] {
         let ring = Ring::new(bits).unwrap();
-        let all = 1u64 << bits;
-        let mut shares: Split = Default::default();
-        for x in 0..all {
-            for a in 0..all {
-                shares.0.push(x);
-                shares.1.push(a);
-                shares.2.push(ring.sub(x, a));
-            }
-        }
+        let shares = Shared::exhaustive(ring, &(0..1 << bits).collect::<Vec<_>>());
         let (server, client) = run_both(settings(4), |p, peer| {
-            divide(peer, &own(p, ring, &shares), d, Sign::Unknown, Precision::Full)
+            divide(peer, &shares.of(p), d, Sign::Unknown, Precision::Full)
         })
         .unwrap();
         let out = reveal(ring, server.value.values(), client.value.values());
-        for (x, y) in shares.0.iter().zip(out) {
+        for (x, y) in shares.values.iter().zip(out) {
             assert_eq!(y, floor_div(ring, *x, d), "{x} / {d} in {bits} bits");
         }
     }
@@ -285,11 +245,9 @@ proptest! {
             count_include_pad,
         }).unwrap();
         let x: Vec<u64> = (0..90).map(|_| ring.sample(&mut rng)).collect();
-        let masks: Vec<u64> = x.iter().map(|_| ring.sample(&mut rng)).collect();
-        let rest = x.iter().zip(&masks).map(|(&x, &m)| ring.sub(x, m)).collect();
-        let shares = (x.clone(), masks, rest);
+        let shares = Shared::random(ring, &x, &mut rng);
         let (server, client) = run_both(settings(4), |p, peer| {
-            avgpool(peer, &own(p, ring, &shares), &geometry, Sign::Unknown, Precision::Full)
+            avgpool(peer, &shares.of(p), &geometry, Sign::Unknown, Precision::Full)
         }).unwrap();
         let out = reveal(ring, server.value.values(), client.value.values());
         prop_assert_eq!(out.len(), geometry.output_len());

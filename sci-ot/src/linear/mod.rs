@@ -1,25 +1,31 @@
-//! Products of secret matrices over Z_2^l by correlated OT (PROTOCOLS A10; Gilboa's multiplication, batched).
+//! Products of secret matrices over Z_2^l or Z_n by correlated OT (PROTOCOLS A10; Gilboa's multiplication,
+//! batched).
 //!
 //! **Functionality.** One party holds A (d1 x d2, entries of m bits, two's complement or unsigned), the
-//! other B (d2 x d3 over Z_2^l). They get additive shares of C = A B and learn nothing else.
+//! other B (d2 x d3 over the domain). They get additive shares of C = A B and learn nothing else.
 //!
 //! **Protocol.** The owner of A is the OT receiver. For bit t of entry `a = A[i][k]` one COT carries the
-//! whole row `B[k]` as d3 correlations; as bit t weighs 2^t, only l - t bits of each count. The sender
-//! subtracts its pads, the receiver adds what it got, both times 2^t. The sign bit of a two's complement entry
-//! weighs -2^(m-1): its correlations are negated.
+//! whole row `B[k]` as d3 correlations. Over Z_2^l, as bit t weighs 2^t, only l - t bits of each count: the
+//! sender subtracts its pads, the receiver adds what it got, both times 2^t. Over Z_n of eta bits the
+//! weight is in the correlation, 2^t `B[k]`, and all of its bits travel. The sign bit of a two's complement
+//! entry weighs -2^(m-1): its correlations are negated. m is at most the bits of an element; wider
+//! weights are first reduced to the domain.
 //!
-//! **Cost** in bits: d1 d2 (m lambda + d3 (m (l - m) + m (m+1) / 2)), which for m = l is
-//! d1 d2 (l lambda + d3 l (l+1) / 2); 2 rounds.
+//! **Cost** in bits with IKNP (with silent OT lambda is 1), 2 rounds: over Z_2^l
+//! d1 d2 (m lambda + d3 (m (l - m) + m (m+1) / 2)), which for m = l is
+//! d1 d2 (l lambda + d3 l (l+1) / 2); over Z_n d1 d2 m (lambda + d3 eta).
 //!
 //! Either party may be the receiver (A B or its transpose); [`Product::cheapest`] compares.
 
+mod domain;
 mod rows;
 
+pub use domain::ProductDomain;
 pub use rows::{Entries, Job, Operand, Shape, scaled_rows, scaled_rows_cost};
 
 use crate::kind::OtKind;
 use crate::peer::Peer;
-use sci_core::{Cost, Domain, Error, Party, Result, Ring, Shares};
+use sci_core::{Cost, Error, Party, Result, Shares};
 use zeroize::Zeroizing;
 
 /// Which matrix gives the choice bits of a product W X, W (rows x inner) at the server, X (inner x
@@ -43,32 +49,46 @@ pub enum Way {
 
 /// The public shape of W X.
 #[derive(Clone, Copy, Debug)]
-pub struct Product {
-    /// Z_2^l.
-    pub ring: Ring,
+pub struct Product<D> {
+    /// Z_2^l or Z_n.
+    pub domain: D,
     /// Rows of W.
     pub rows: usize,
     /// Columns of W, rows of X.
     pub inner: usize,
     /// Columns of X.
     pub columns: usize,
-    /// Two's complement bits of an entry of W; l for weights that may be anything.
+    /// Two's complement bits of an entry of W; 64 for weights that may be anything.
     pub weight_bits: u32,
 }
 
-impl Product {
-    fn shape(&self, direction: Direction) -> Shape {
-        let l = self.ring.bitwidth().get();
+/// The choices that weights of so many bits are: themselves, or, where they may leave the domain, their
+/// representatives.
+fn weight_entries<D: ProductDomain>(domain: D, weight_bits: u32) -> Entries {
+    match weight_bits < domain.bits() {
+        true => Entries { bits: weight_bits, signed: true },
+        false => Entries { bits: domain.bits(), signed: false },
+    }
+}
+
+/// A weight as [`weight_entries`] has it.
+fn weight_entry<D: ProductDomain>(domain: D, weight_bits: u32, weight: i64) -> u64 {
+    if weight_bits < domain.bits() { weight as u64 } else { domain.from_signed(weight) }
+}
+
+impl<D: ProductDomain> Product<D> {
+    fn shape(&self, direction: Direction) -> Shape<D> {
+        let domain = self.domain;
         match direction {
             Direction::WeightsChoose => Shape {
-                ring: self.ring,
-                entries: Entries { bits: self.weight_bits.min(64), signed: true },
+                domain,
+                entries: weight_entries(domain, self.weight_bits),
                 count: self.rows * self.inner,
                 width: self.columns,
             },
             Direction::InputsChoose => Shape {
-                ring: self.ring,
-                entries: Entries { bits: l, signed: false },
+                domain,
+                entries: Entries { bits: domain.bits(), signed: false },
                 count: self.columns * self.inner,
                 width: self.rows,
             },
@@ -127,13 +147,13 @@ pub enum Matrix<'a> {
 /// # Errors
 /// [`Error::Misuse`] if the matrix does not fit the product; otherwise as the link and the peer
 /// behave.
-pub fn matmul(
+pub fn matmul<D: ProductDomain>(
     peer: &mut Peer,
-    product: &Product,
+    product: &Product<D>,
     matrix: Matrix<'_>,
     way: Way,
-) -> Result<Shares<Ring>> {
-    let Product { ring, rows, inner, columns, .. } = *product;
+) -> Result<Shares<D>> {
+    let Product { domain, rows, inner, columns, weight_bits } = *product;
     let (have, want) = match matrix {
         Matrix::Weights(w) => (w.len(), rows * inner),
         Matrix::Inputs(x) => (x.len(), inner * columns),
@@ -142,15 +162,15 @@ pub fn matmul(
         return Err(Error::misuse(format!("a matrix of {have} entries where {want} belong")));
     }
     if have == 0 || rows * columns == 0 {
-        return Ok(Shares::zeros(ring, rows * columns));
+        return Ok(Shares::zeros(domain, rows * columns));
     }
     let [(_, first), (_, second)] = product.split(way);
     let shapes = product.split(way).map(|(way, rows)| product.with_rows(rows).shape(way));
     let [mut top, bottom] = match matrix {
         Matrix::Weights(w) => {
             let (top, bottom) = w.split_at(first * inner);
-            let columns = transpose(bottom.iter().map(|&w| ring.from_signed(w)), second, inner);
-            let entry = |e: usize| top[e] as u64;
+            let columns = transpose(bottom.iter().map(|&w| domain.from_signed(w)), second, inner);
+            let entry = |e: usize| weight_entry(domain, weight_bits, top[e]);
             let row = |e: usize| &columns[e % inner * second..][..second];
             run(peer, shapes, [Operand::Entries(&entry), Operand::Rows(&row)], inner)?
         }
@@ -161,18 +181,18 @@ pub fn matmul(
         }
     };
     top.extend_from_slice(&transpose(bottom.iter().copied(), columns, second));
-    Ok(Shares::from_canonical(ring, std::mem::take(&mut *top)))
+    Ok(Shares::from_canonical(domain, std::mem::take(&mut *top)))
 }
 
 /// Both jobs of a product.
-fn run(
+fn run<D: ProductDomain>(
     peer: &mut Peer,
-    shapes: [Shape; 2],
+    shapes: [Shape<D>; 2],
     operands: [Operand<'_>; 2],
     inner: usize,
 ) -> Result<[Zeroizing<Vec<u64>>; 2]> {
     let jobs = shapes.into_iter().zip(operands);
-    let jobs: Vec<Job<'_>> = jobs.map(|(shape, operand)| Job { shape, operand, inner }).collect();
+    let jobs: Vec<_> = jobs.map(|(shape, operand)| Job { shape, operand, inner }).collect();
     let mut outputs = scaled_rows(peer, &jobs)?.into_iter().map(Shares::into_values);
     let mut next = || Zeroizing::new(outputs.next().unwrap_or_default());
     Ok([next(), next()])
@@ -191,25 +211,25 @@ fn transpose(
     out
 }
 
-/// Shares of w_i x_i, element by element: w at the server, x the client's share. Two rounds,
-/// n (m lambda + m (l - m) + m (m+1) / 2) bits.
+/// Shares of w_i x_i, element by element: w at the server, x the client's share. Two rounds; over Z_2^l
+/// n (m lambda + m (l - m) + m (m+1) / 2) bits, over Z_n n m (lambda + eta).
 ///
 /// # Errors
 /// As [`matmul`].
-pub fn elementwise(
+pub fn elementwise<D: ProductDomain>(
     peer: &mut Peer,
-    ring: Ring,
+    domain: D,
     weight_bits: u32,
     operand: Matrix<'_>,
-) -> Result<Shares<Ring>> {
+) -> Result<Shares<D>> {
     let count = match operand {
         Matrix::Weights(w) => w.len(),
         Matrix::Inputs(x) => x.len(),
     };
-    let shape = elementwise_shape(ring, weight_bits, count);
+    let shape = elementwise_shape(domain, weight_bits, count);
     let mut outputs = match operand {
         Matrix::Weights(w) => {
-            let entry = |e: usize| w[e] as u64;
+            let entry = |e: usize| weight_entry(domain, weight_bits, w[e]);
             scaled_rows(peer, &[Job { shape, operand: Operand::Entries(&entry), inner: 1 }])?
         }
         Matrix::Inputs(x) => {
@@ -220,11 +240,16 @@ pub fn elementwise(
     outputs.pop().ok_or_else(|| Error::misuse("one job has one output"))
 }
 
-fn elementwise_shape(ring: Ring, weight_bits: u32, count: usize) -> Shape {
-    Shape { ring, entries: Entries { bits: weight_bits.min(64), signed: true }, count, width: 1 }
+fn elementwise_shape<D: ProductDomain>(domain: D, weight_bits: u32, count: usize) -> Shape<D> {
+    Shape { domain, entries: weight_entries(domain, weight_bits), count, width: 1 }
 }
 
 /// The cost of [`elementwise`].
-pub fn elementwise_cost(ot: OtKind, ring: Ring, weight_bits: u32, count: usize) -> Cost {
-    scaled_rows_cost(ot, &[(elementwise_shape(ring, weight_bits, count), Party::Server)])
+pub fn elementwise_cost<D: ProductDomain>(
+    ot: OtKind,
+    domain: D,
+    weight_bits: u32,
+    count: usize,
+) -> Cost {
+    scaled_rows_cost(ot, &[(elementwise_shape(domain, weight_bits, count), Party::Server)])
 }

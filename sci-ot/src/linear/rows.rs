@@ -1,10 +1,11 @@
 //! Rows scaled by secret entries: the one kernel under all products.
 
+use super::ProductDomain;
 use crate::kind::OtKind;
 use crate::peer::{Lane, Peer};
 use crate::plan::Plan;
 use sci_core::hash::expand;
-use sci_core::{Bits, Block, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
+use sci_core::{Bits, Block, Cost, Error, Party, Result, Shares, pack};
 use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -18,18 +19,13 @@ const PACK: usize = 8;
 /// How the entries of A are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entries {
-    /// Bits of an entry, 1..=64.
+    /// Bits of an entry, at most those of an element.
     pub bits: u32,
     /// Two's complement, or unsigned.
     pub signed: bool,
 }
 
 impl Entries {
-    /// Bits that matter mod 2^l.
-    fn used(self, ring: Ring) -> u32 {
-        self.bits.min(ring.bitwidth().get())
-    }
-
     /// The weight of bit t is negative.
     fn negative(self, t: u32) -> bool {
         self.signed && t == self.bits - 1
@@ -39,9 +35,9 @@ impl Entries {
 /// The public shape of a batch of scaled rows: `count` entries, each multiplied with a row of `width`
 /// elements and added to a row of the output.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    /// Z_2^l.
-    pub ring: Ring,
+pub struct Shape<D> {
+    /// Z_2^l or Z_n.
+    pub domain: D,
     /// What the receiver's entries look like.
     pub entries: Entries,
     /// Number of entries, d1 d2.
@@ -50,26 +46,24 @@ pub struct Shape {
     pub width: usize,
 }
 
-impl Shape {
+impl<D: ProductDomain> Shape<D> {
     /// Empty where there is nothing to multiply.
     fn plan(&self) -> Plan {
         if self.width == 0 {
             return Plan::whole(0);
         }
-        let l = self.ring.bitwidth().get() as usize;
-        let bits = self.entries.used(self.ring) as usize;
-        let by_frame = FRAME * 8 / (self.width.max(1) * l);
-        let by_rows = CHUNK_COTS / bits;
+        let by_frame = FRAME * 8 / (self.width.max(1) * self.domain.bits() as usize);
+        let by_rows = CHUNK_COTS / self.entries.bits.max(1) as usize;
         Plan::pieces(self.count, by_frame.min(by_rows).max(1).next_multiple_of(PACK))
     }
 
     /// Wire bytes of the messages for bit t of `n` entries.
     fn bytes(&self, n: usize, t: u32) -> usize {
-        pack::packed_len(n * self.width, self.ring.bitwidth().get() - t)
+        pack::packed_len(n * self.width, self.domain.shrunk(t).bits())
     }
 
     fn chunk_cost(&self, ot: OtKind, n: usize, receiver: Party) -> Cost {
-        let bits = self.entries.used(self.ring);
+        let bits = self.entries.bits;
         let cots = n * bits as usize;
         let messages: usize = (0..bits).map(|t| self.bytes(n, t)).sum();
         let messages = Cost::message(receiver.peer(), 8 * messages as u64);
@@ -86,9 +80,9 @@ pub enum Operand<'a> {
 }
 
 /// out[e / inner] += a_e * row_e over all entries e.
-pub struct Job<'a> {
+pub struct Job<'a, D> {
     /// The public shape.
-    pub shape: Shape,
+    pub shape: Shape<D>,
     /// This party's part.
     pub operand: Operand<'a>,
     /// Consecutive entries that add up to one row of the output.
@@ -97,7 +91,9 @@ pub struct Job<'a> {
 
 /// The chunks of several jobs, spread evenly over each other, so that jobs in opposite directions load
 /// both directions of the link all the time.
-fn schedule<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<(usize, Range<usize>)> {
+fn schedule<'a, D: ProductDomain>(
+    shapes: impl Iterator<Item = &'a Shape<D>>,
+) -> Vec<(usize, Range<usize>)> {
     let mut all = Vec::new();
     for (job, shape) in shapes.enumerate() {
         let chunks = shape.plan().chunks();
@@ -112,12 +108,16 @@ fn schedule<'a>(shapes: impl Iterator<Item = &'a Shape>) -> Vec<(usize, Range<us
 /// Shares of the output of every job: count / inner rows of `shape.width` elements. Two rounds for all.
 ///
 /// # Errors
-/// [`Error::Misuse`] for entries of more than 64 bits or an output row that is not whole; otherwise as the
-/// link and the peer behave.
-pub fn scaled_rows(peer: &mut Peer, jobs: &[Job<'_>]) -> Result<Vec<Shares<Ring>>> {
+/// [`Error::Misuse`] for entries of more bits than an element has or an output row that is not whole;
+/// otherwise as the link and the peer behave.
+pub fn scaled_rows<D: ProductDomain>(
+    peer: &mut Peer,
+    jobs: &[Job<'_, D>],
+) -> Result<Vec<Shares<D>>> {
     for Job { shape, inner, .. } in jobs {
-        if !(1..=64).contains(&shape.entries.bits) {
-            return Err(Error::misuse(format!("matrix entries of {} bits", shape.entries.bits)));
+        if !(1..=shape.domain.bits()).contains(&shape.entries.bits) {
+            let (bits, domain) = (shape.entries.bits, shape.domain);
+            return Err(Error::misuse(format!("entries of {bits} bits over Z_{domain}")));
         }
         if *inner == 0 || !shape.count.is_multiple_of(*inner) {
             return Err(Error::misuse(format!("{} entries in rows of {inner}", shape.count)));
@@ -136,24 +136,22 @@ pub fn scaled_rows(peer: &mut Peer, jobs: &[Job<'_>]) -> Result<Vec<Shares<Ring>
         }
         Ok((index, first, out))
     })?;
-    let mut all: Vec<Shares<Ring>> = jobs
+    let mut all: Vec<Shares<D>> = jobs
         .iter()
         .map(|Job { shape, inner, .. }| {
-            Shares::zeros(shape.ring, shape.count / inner * shape.width)
+            Shares::zeros(shape.domain, shape.count / inner * shape.width)
         })
         .collect();
     for (index, first, part) in partial {
-        let Shape { ring, width, .. } = jobs[index].shape;
+        let Shape { domain, width, .. } = jobs[index].shape;
         let sums = &mut all[index].values_mut()[first * width..];
-        for (sum, term) in sums.iter_mut().zip(part.iter()) {
-            *sum = ring.reduce(sum.wrapping_add(*term));
-        }
+        domain.add_assign(&mut sums[..part.len()], &part);
     }
     Ok(all)
 }
 
 /// The cost of [`scaled_rows`], with the party that owns the entries of each job.
-pub fn scaled_rows_cost(ot: OtKind, jobs: &[(Shape, Party)]) -> Cost {
+pub fn scaled_rows_cost<D: ProductDomain>(ot: OtKind, jobs: &[(Shape<D>, Party)]) -> Cost {
     let chunks = jobs.iter().flat_map(|(shape, receiver)| {
         let chunks = shape.plan().chunks();
         chunks.map(move |range| shape.chunk_cost(ot, range.len(), *receiver))
@@ -161,42 +159,26 @@ pub fn scaled_rows_cost(ot: OtKind, jobs: &[(Shape, Party)]) -> Cost {
     chunks.fold(Cost::ZERO, Cost::beside)
 }
 
-/// Pads of one COT as `width` elements: 32-bit pieces of the stream where those are long enough.
-fn pad_elements(stream: &[Block], mask: u64, out: &mut [u64]) {
-    let words = stream.iter().flat_map(|b| b.0);
-    if mask <= u64::from(u32::MAX) {
-        let pieces = words.flat_map(|w| [w & mask, (w >> 32) & mask]);
-        out.iter_mut().zip(pieces).for_each(|(o, p)| *o = p);
-    } else {
-        out.iter_mut().zip(words).for_each(|(o, w)| *o = w & mask);
-    }
-}
-
-/// Blocks of generator output for one row.
-fn stream_blocks(width: usize, mask: u64) -> usize {
-    width.div_ceil(if mask <= u64::from(u32::MAX) { 4 } else { 2 })
-}
-
-fn send<'a>(
+fn send<'a, D: ProductDomain>(
     lane: &mut Lane,
-    shape: &Shape,
+    shape: &Shape<D>,
     row: &(dyn Fn(usize) -> &'a [u64] + Sync),
     range: Range<usize>,
     place: impl Fn(usize) -> usize,
     out: &mut [u64],
 ) -> Result<()> {
-    let (n, width, l) = (range.len(), shape.width, shape.ring.bitwidth().get());
-    let bits = shape.entries.used(shape.ring);
+    let (domain, n, width) = (shape.domain, range.len(), shape.width);
+    let bits = shape.entries.bits;
     lane.send.extend_cot(&mut lane.stream, n * bits as usize)?;
     let ot = &*lane.send;
     let mut pads = vec![[Block::ZERO; 2]; PACK];
     let mut messages = Zeroizing::new(vec![0u64; PACK * width]);
     let mut elements = Zeroizing::new(vec![0u64; 2 * width]);
-    let mut stream = vec![Block::ZERO; 2 * width.div_ceil(2)];
+    let mut stream = vec![Block::ZERO; 2 * domain.pad_blocks(width)];
     for t in 0..bits {
-        let mask = u64::MAX >> (64 - (l - t));
-        let blocks = stream_blocks(width, mask);
-        let sign = if shape.entries.negative(t) { u64::MAX } else { 1 };
+        let shrunk = domain.shrunk(t);
+        let blocks = shrunk.pad_blocks(width);
+        let factor = domain.factor(t, shape.entries.negative(t));
         lane.stream.send_with(shape.bytes(n, t), |frame| {
             for first in (0..n).step_by(PACK) {
                 let len = PACK.min(n - first);
@@ -205,21 +187,22 @@ fn send<'a>(
                     let stream = &mut stream[..2 * blocks];
                     expand(pair, blocks, stream);
                     let (zero, one) = elements.split_at_mut(width);
-                    pad_elements(&stream[..blocks], mask, zero);
-                    pad_elements(&stream[blocks..], mask, one);
+                    shrunk.pad_elements(&stream[..blocks], zero);
+                    shrunk.pad_elements(&stream[blocks..], one);
                     let e = range.start + first + i;
                     let sum = &mut out[place(e)..][..width];
                     let message = &mut messages[i * width..(i + 1) * width];
                     for ((((m, b), s), p0), p1) in
                         message.iter_mut().zip(row(e)).zip(sum).zip(&*zero).zip(&*one)
                     {
-                        *m = b.wrapping_mul(sign).wrapping_add(*p0).wrapping_sub(*p1) & mask;
-                        *s = s.wrapping_sub(p0 << t);
+                        *m = shrunk.add(shrunk.mul(*b, factor), shrunk.sub(*p0, *p1));
+                        *s = domain.sub(*s, domain.weigh(t, *p0));
                     }
                 }
                 let bytes = shape.bytes(first, t);
                 let len_bytes = shape.bytes(len, t);
-                pack::pack(&messages[..len * width], l - t, &mut frame[bytes..bytes + len_bytes]);
+                let frame = &mut frame[bytes..bytes + len_bytes];
+                pack::pack(&messages[..len * width], shrunk.bits(), frame);
             }
         })?;
     }
@@ -228,16 +211,16 @@ fn send<'a>(
     Ok(())
 }
 
-fn receive(
+fn receive<D: ProductDomain>(
     lane: &mut Lane,
-    shape: &Shape,
+    shape: &Shape<D>,
     entry: &(dyn Fn(usize) -> u64 + Sync),
     range: Range<usize>,
     place: impl Fn(usize) -> usize,
     out: &mut [u64],
 ) -> Result<()> {
-    let (n, width, l) = (range.len(), shape.width, shape.ring.bitwidth().get());
-    let bits = shape.entries.used(shape.ring);
+    let (domain, n, width) = (shape.domain, range.len(), shape.width);
+    let bits = shape.entries.bits;
     let mut choices = Bits::default();
     for t in 0..bits {
         choices.extend(&Bits::from_fn(n, |e| entry(range.start + e) >> t));
@@ -247,10 +230,10 @@ fn receive(
     let mut pads = vec![Block::ZERO; PACK];
     let mut messages = Zeroizing::new(vec![0u64; PACK * width]);
     let mut elements = Zeroizing::new(vec![0u64; width]);
-    let mut stream = vec![Block::ZERO; width.div_ceil(2)];
+    let mut stream = vec![Block::ZERO; domain.pad_blocks(width)];
     for t in 0..bits {
-        let mask = u64::MAX >> (64 - (l - t));
-        let blocks = stream_blocks(width, mask);
+        let shrunk = domain.shrunk(t);
+        let blocks = shrunk.pad_blocks(width);
         let frame = lane.stream.recv("messages of a matrix product", shape.bytes(n, t))?;
         for first in (0..n).step_by(PACK) {
             let len = PACK.min(n - first);
@@ -258,17 +241,17 @@ fn receive(
             let bytes = shape.bytes(first, t);
             let len_bytes = shape.bytes(len, t);
             let messages = &mut messages[..len * width];
-            pack::unpack(&frame[bytes..bytes + len_bytes], l - t, messages)?;
+            pack::unpack_elements(shrunk, &frame[bytes..bytes + len_bytes], messages)?;
             for (i, pad) in pads[..len].iter().enumerate() {
                 let stream = &mut stream[..blocks];
                 expand(std::slice::from_ref(pad), blocks, stream);
-                pad_elements(stream, mask, &mut elements);
+                shrunk.pad_elements(stream, &mut elements);
                 let chosen = u64::from(choices.get(t as usize * n + first + i)).wrapping_neg();
                 let e = range.start + first + i;
                 let sum = &mut out[place(e)..][..width];
                 let message = &messages[i * width..(i + 1) * width];
                 for ((s, p), m) in sum.iter_mut().zip(&*elements).zip(message) {
-                    *s = s.wrapping_add((p.wrapping_add(m & chosen) & mask) << t);
+                    *s = domain.add(*s, domain.weigh(t, shrunk.add(*p, m & chosen)));
                 }
             }
         }

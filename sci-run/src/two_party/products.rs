@@ -1,11 +1,13 @@
 //! Products with the server's weights: convolution, linear layers, scaling.
 
+use super::domain::cheapest_matmul;
 use super::{NetDomain, Side, TwoParty};
 use crate::linear::factor_bits;
 use athos::llil::Broadcast;
 use athos::{Error, Result, WeightId, Weights, product};
 use sci_core::Shares;
 use sci_core::geometry::{ConvGeometry, LinearGeometry};
+use sci_ot::linear::elementwise;
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -25,7 +27,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
             let part = all.get(range).map(<[i64]>::to_vec);
             part.ok_or_else(|| Error::Misuse(format!("a range beyond {weight}")))
         })?;
-        Ok(self.domain.matmul(self.peer, shape, weight_bits, operand)?)
+        Ok(cheapest_matmul(self.peer, self.domain, shape, weight_bits, operand)?)
     }
 
     /// Shares of W x plus the bias by lattice encryption, or `None` if this instruction is done by OT.
@@ -106,7 +108,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         let operand = self
             .side
             .operand(x.values(), &mut own, |weights| broadcast.expand(&signed(weights, weight)?))?;
-        let mut out = domain.elementwise(self.peer, weight_bits, operand)?;
+        let mut out = elementwise(self.peer, domain, weight_bits, operand)?;
         self.side.alone(&mut out, |weights| {
             let factors = Zeroizing::new(broadcast.expand(&elements(weights, weight, domain)?)?);
             Ok(x.values().iter().zip(factors.iter()).map(|(&x, &w)| domain.mul(x, w)).collect())
