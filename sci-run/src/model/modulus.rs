@@ -1,6 +1,6 @@
 //! The prime field of a bitwidth.
 
-use sci_core::{Field, Result};
+use sci_core::{Error, Field, Result};
 
 /// Bits of the largest modulus.
 pub const WIDEST: u32 = 62;
@@ -28,10 +28,13 @@ const PAPER: [u64; 10] = [
 /// # Errors
 /// Fewer than 2 or more than [`WIDEST`] bits.
 pub fn field(bits: u32) -> Result<Field> {
+    if !(2..=WIDEST).contains(&bits) {
+        return Err(Error::invalid("bits of a field", format_args!("2..={WIDEST}"), bits));
+    }
     let paper = bits.checked_sub(32).and_then(|at| PAPER.get(at as usize));
     match paper {
         Some(&n) => Field::new(n),
-        None => Field::new(prime(bits.min(WIDEST + 1))),
+        None => Field::new(prime(bits)),
     }
 }
 
