@@ -1,6 +1,6 @@
 //! What it takes to run a program: functions that manipulate shares, or plain values.
 
-use crate::llil::{AxisGeometry, Broadcast, Rearrange, Sign, WeightId};
+use crate::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign, WeightId};
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 
 /// One party's, or a cleartext, implementation of every operation of [`crate::llil::Op`].
@@ -8,7 +8,8 @@ use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 /// The instance of the server owns the weight table, the one of the client knows shapes alone, so no
 /// optional weights cross this interface. Tensors are flat and row-major. What a function computes is
 /// said at the operation of the same name; it is called with shapes that the typing rules accepted.
-/// Reshape needs no function: the executor renames.
+/// Reshape needs no function: the executor renames. Signs, differences and truncated numbers are read in
+/// as many low bits as the [`Precision`] says.
 pub trait Backend {
     /// A tensor: shares, or values.
     type Secret;
@@ -70,20 +71,24 @@ pub trait Backend {
     ) -> Result<Self::Secret, Self::Error>;
 
     /// x where its signed view is at least 0, else 0.
-    fn relu(&mut self, x: &Self::Secret) -> Result<Self::Secret, Self::Error>;
+    fn relu(&mut self, x: &Self::Secret, precision: Precision)
+    -> Result<Self::Secret, Self::Error>;
 
     /// Maxima of windows.
     fn max_pool(
         &mut self,
         x: &Self::Secret,
         geometry: &PoolGeometry,
+        precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;
 
-    /// Averages of windows; a divisor of 1 leaves the sum as it is.
+    /// Averages of windows; a divisor of 1 leaves the sum as it is. Sign and precision are certain.
     fn avg_pool(
         &mut self,
         x: &Self::Secret,
         geometry: &PoolGeometry,
+        sign: Sign,
+        precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;
 
     /// Floor of the signed view over 2^shift.
@@ -92,6 +97,7 @@ pub trait Backend {
         x: &Self::Secret,
         shift: u32,
         sign: Sign,
+        precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;
 
     /// Indices of maxima along an axis: `[outer, inner]` of them.
@@ -99,6 +105,7 @@ pub trait Backend {
         &mut self,
         x: &Self::Secret,
         axis: &AxisGeometry,
+        precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;
 
     /// Concat, Transpose, Pad or Slice: local, with [`Rearrange::apply`].

@@ -9,7 +9,7 @@ pub mod product;
 use crate::backend::Backend;
 use crate::domain::{signed_range, with_domain};
 use crate::executor::{Step, execute};
-use crate::llil::{AxisGeometry, Broadcast, Rearrange, Sign, WeightId};
+use crate::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign, WeightId};
 use crate::program::{Program, PublicProgram, Weights};
 use crate::{Error, Result};
 use sci_core::Domain;
@@ -58,14 +58,25 @@ fn signed<D: Domain>(public: &PublicProgram, domain: D, x: u64) -> i64 {
     }
 }
 
+/// The signed view of an element, or of its low bits. (Only rings have a precision of their own.)
+fn view<D: Domain>(domain: D, x: u64, precision: Precision) -> i64 {
+    match precision {
+        Precision::Full => domain.to_signed(x),
+        Precision::Bits(bits) => {
+            let unused = 64 - bits.clamp(1, 64);
+            ((x << unused) as i64) >> unused
+        }
+    }
+}
+
 /// ReLU of one element.
-fn relu<D: Domain>(domain: D, x: u64) -> u64 {
-    if domain.to_signed(x) >= 0 { x } else { 0 }
+fn relu<D: Domain>(domain: D, x: u64, precision: Precision) -> u64 {
+    if view(domain, x, precision) >= 0 { x } else { 0 }
 }
 
 /// max(x, y) = y + ReLU(x - y).
-fn max<D: Domain>(domain: D, x: u64, y: u64) -> u64 {
-    domain.add(y, relu(domain, domain.sub(x, y)))
+fn max<D: Domain>(domain: D, x: u64, y: u64, precision: Precision) -> u64 {
+    domain.add(y, relu(domain, domain.sub(x, y), precision))
 }
 
 /// Reduces neighbours left to right until one is left; an odd last element is carried up.
@@ -186,11 +197,16 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
         self.pairwise(x, &w, |x, w| self.domain.mul(x, w))
     }
 
-    fn relu(&mut self, x: &Vec<u64>) -> Result<Vec<u64>> {
-        Ok(x.iter().map(|&x| relu(self.domain, x)).collect())
+    fn relu(&mut self, x: &Vec<u64>, precision: Precision) -> Result<Vec<u64>> {
+        Ok(x.iter().map(|&x| relu(self.domain, x, precision)).collect())
     }
 
-    fn max_pool(&mut self, x: &Vec<u64>, geometry: &PoolGeometry) -> Result<Vec<u64>> {
+    fn max_pool(
+        &mut self,
+        x: &Vec<u64>,
+        geometry: &PoolGeometry,
+        precision: Precision,
+    ) -> Result<Vec<u64>> {
         if x.len() != geometry.input_len() {
             return Err(Error::Misuse(format!("{} inputs for {geometry:?}", x.len())));
         }
@@ -200,13 +216,19 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
             for position in 0..geometry.positions() {
                 window.clear();
                 window.extend(geometry.members(position).map(|i| plane[i]));
-                out.extend(tree(&mut window, |x, y| max(self.domain, x, y)));
+                out.extend(tree(&mut window, |x, y| max(self.domain, x, y, precision)));
             }
         }
         Ok(out)
     }
 
-    fn avg_pool(&mut self, x: &Vec<u64>, geometry: &PoolGeometry) -> Result<Vec<u64>> {
+    fn avg_pool(
+        &mut self,
+        x: &Vec<u64>,
+        geometry: &PoolGeometry,
+        _: Sign,
+        _: Precision,
+    ) -> Result<Vec<u64>> {
         let mut sums = geometry.sums(self.domain, x)?;
         for plane in sums.chunks_mut(geometry.positions()) {
             for (position, sum) in plane.iter_mut().enumerate() {
@@ -218,13 +240,24 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
         Ok(sums)
     }
 
-    fn truncate(&mut self, x: &Vec<u64>, shift: u32, _: Sign) -> Result<Vec<u64>> {
+    fn truncate(
+        &mut self,
+        x: &Vec<u64>,
+        shift: u32,
+        _: Sign,
+        precision: Precision,
+    ) -> Result<Vec<u64>> {
         let shift = shift.min(63);
-        let one = |&x: &u64| self.domain.from_signed(self.domain.to_signed(x) >> shift);
+        let one = |&x: &u64| self.domain.from_signed(view(self.domain, x, precision) >> shift);
         Ok(x.iter().map(one).collect())
     }
 
-    fn arg_max(&mut self, x: &Vec<u64>, axis: &AxisGeometry) -> Result<Vec<u64>> {
+    fn arg_max(
+        &mut self,
+        x: &Vec<u64>,
+        axis: &AxisGeometry,
+        precision: Precision,
+    ) -> Result<Vec<u64>> {
         let AxisGeometry { outer, len, inner } = *axis;
         if x.len() != outer * len * inner {
             return Err(Error::Misuse(format!("{} inputs for {axis:?}", x.len())));
@@ -237,8 +270,8 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
                 items.clear();
                 items.extend((0..len).map(|k| (block[k * inner + i], k as u64)));
                 let best = tree(&mut items, |(x, i), (y, j)| {
-                    let left = domain.to_signed(domain.sub(x, y)) >= 0;
-                    (max(domain, x, y), if left { i } else { j })
+                    let left = view(domain, domain.sub(x, y), precision) >= 0;
+                    (max(domain, x, y, precision), if left { i } else { j })
                 });
                 out.extend(best.map(|(_, index)| index));
             }

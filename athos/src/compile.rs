@@ -4,8 +4,9 @@ use crate::domain::bits;
 use crate::hlil::Graph;
 use crate::passes::{self, PIPELINE};
 use crate::program::{Limits, OutputForm, Program, PublicProgram};
-use crate::{Error, Preprocess, Result, frontend, lower::lower};
+use crate::{Calibration, Error, Preprocess, Result, frontend, lower::lower};
 use sci_core::AnyDomain;
+use std::fmt;
 
 /// What the model owner decides.
 #[derive(Clone, Debug)]
@@ -57,6 +58,42 @@ pub fn compile(onnx: &[u8], options: &CompileOptions) -> Result<Program> {
 /// # Errors
 /// As [`compile`].
 pub fn compile_graph(graph: Graph, options: &CompileOptions) -> Result<Program> {
+    compile_observed(graph, options, |_, _| {})
+}
+
+/// A program between two passes.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage<'a> {
+    /// Floats.
+    Hlil(&'a Graph),
+    /// Integers.
+    Llil(&'a PublicProgram),
+}
+
+impl fmt::Display for Stage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hlil(graph) => graph.fmt(f),
+            Self::Llil(program) => program.fmt(f),
+        }
+    }
+}
+
+/// What a program can be shown after: reading, then every pass in order.
+pub fn stages() -> impl Iterator<Item = &'static str> {
+    let floats = PIPELINE.iter().map(|(name, _)| *name);
+    ["read"].into_iter().chain(floats).chain(["lower", "sink-truncation", "narrow"])
+}
+
+/// [`compile_graph`], showing the program after each of the [`stages`]. It is checked there, too.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_observed(
+    graph: Graph,
+    options: &CompileOptions,
+    mut observe: impl FnMut(&str, Stage<'_>),
+) -> Result<Program> {
     let CompileOptions { name, domain, scale, output, preprocess, limits, .. } = options.clone();
     if scale >= bits(domain) {
         return Err(Error::Overflow {
@@ -66,23 +103,40 @@ pub fn compile_graph(graph: Graph, options: &CompileOptions) -> Result<Program> 
         });
     }
     check_size(&graph, &limits)?;
-    let graph = passes::run(graph, PIPELINE, |_, _| {})?;
+    observe("read", Stage::Hlil(&graph));
+    let graph = passes::run(graph, PIPELINE, |name, graph| observe(name, Stage::Hlil(graph)))?;
     let lowered = lower(&graph, domain, scale, output)?;
-    let (instructions, weights) =
-        passes::sink_truncation(domain, &lowered.instructions, lowered.infos)?;
-    let public = PublicProgram {
+    let mut public = PublicProgram {
         name,
         domain,
         scale,
         weight_bits: lowered.weight_bits,
-        instructions,
-        weights,
+        instructions: lowered.instructions,
+        weights: lowered.infos,
         output_form: output,
         preprocess,
     };
+    public.check(&limits)?;
+    observe("lower", Stage::Llil(&public));
+    (public.instructions, public.weights) =
+        passes::sink_truncation(domain, &public.instructions, public.weights)?;
+    public.check(&limits)?;
+    observe("sink-truncation", Stage::Llil(&public));
+    public.instructions = passes::narrow(&public, None)?;
     let program = Program { public, weights: lowered.weights };
     program.check(&limits)?;
+    observe("narrow", Stage::Llil(&program.public));
     Ok(program)
+}
+
+/// Narrows comparisons and truncations of a program to what was observed on sample
+/// inputs.
+///
+/// # Errors
+/// [`Error::Misuse`] for observations of another program.
+pub fn narrow(program: &mut Program, observed: &Calibration, limits: &Limits) -> Result<()> {
+    program.public.instructions = passes::narrow(&program.public, Some(observed))?;
+    program.check(limits)
 }
 
 /// Refuses a graph that is too large before anything is computed from it.

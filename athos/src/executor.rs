@@ -72,6 +72,7 @@ fn apply<B: Backend>(
         let weight = program.weights.get(weight.index()).ok_or_else(misuse)?;
         Broadcast::new(&infos.first().ok_or_else(misuse)?.shape, &weight.shape)
     };
+    let precision = instruction.precision;
     match (&instruction.op, inputs) {
         (Op::Input { shape, .. }, []) => backend.input(shape),
         (Op::Conv { weight, bias, geometry }, [x]) => backend.conv(x, *weight, *bias, geometry),
@@ -82,16 +83,16 @@ fn apply<B: Backend>(
             let factor = 1i64.checked_shl(*shift).filter(|&f| f > 0).ok_or_else(misuse)?;
             backend.mul_public(x, factor)
         }
-        (Op::MulPublic { factor }, [x]) => backend.mul_public(x, *factor),
+        (Op::MulPublic { factor, .. }, [x]) => backend.mul_public(x, *factor),
         (Op::AddWeight { weight }, [x]) => backend.add_weight(x, *weight, &broadcast(*weight)?),
         (Op::MulWeight { weight }, [x]) => backend.mul_weight(x, *weight, &broadcast(*weight)?),
-        (Op::Relu, [x]) => backend.relu(x),
-        (Op::MaxPool { geometry }, [x]) => backend.max_pool(x, geometry),
-        (Op::AvgPool { geometry }, [x]) => backend.avg_pool(x, geometry),
-        (Op::Truncate { shift, sign }, [x]) => backend.truncate(x, *shift, *sign),
+        (Op::Relu, [x]) => backend.relu(x, precision),
+        (Op::MaxPool { geometry }, [x]) => backend.max_pool(x, geometry, precision),
+        (Op::AvgPool { geometry, sign }, [x]) => backend.avg_pool(x, geometry, *sign, precision),
+        (Op::Truncate { shift, sign }, [x]) => backend.truncate(x, *shift, *sign, precision),
         (Op::ArgMax { axis }, [x]) => {
             let info = infos.first().ok_or_else(misuse)?;
-            backend.arg_max(x, &AxisGeometry::new(&info.shape, *axis)?)
+            backend.arg_max(x, &AxisGeometry::new(&info.shape, *axis)?, precision)
         }
         (op, _) => {
             let rearrange = Rearrange::of(op, infos, &instruction.output).ok_or_else(misuse)?;

@@ -4,11 +4,17 @@
 //! Node 0 is the input. Constants are nodes, so that passes and readers treat everything alike.
 //! [`Graph::evaluate`] is the reference for accuracy: what the network computes in 32-bit floats.
 
+pub mod compose;
 mod interpret;
+mod parse;
 mod print;
+mod statements;
 mod tensor;
 
 pub use interpret::apply;
+pub use parse::parse;
+pub(crate) use statements::Names;
+pub use statements::Statements;
 pub use tensor::Tensor;
 
 use crate::llil::Broadcast;
@@ -58,6 +64,11 @@ pub enum Op {
     Sub,
     /// x·y; as Add.
     Mul,
+    /// x times a number that is part of the architecture.
+    MulPublic {
+        /// The number.
+        factor: f32,
+    },
     /// max(x, 0).
     Relu,
     /// Maxima of windows.
@@ -130,6 +141,7 @@ impl Op {
             Self::Add => "Add",
             Self::Sub => "Sub",
             Self::Mul => "Mul",
+            Self::MulPublic { .. } => "MulPublic",
             Self::Relu => "Relu",
             Self::MaxPool { .. } => "MaxPool",
             Self::AvgPool { .. } => "AvgPool",
@@ -168,7 +180,7 @@ impl Op {
                 Broadcast::new(x, y)?;
                 x.to_vec()
             }
-            (Self::Relu, [x]) => x.to_vec(),
+            (Self::Relu | Self::MulPublic { .. }, [x]) => x.to_vec(),
             (Self::MaxPool { geometry } | Self::AvgPool { geometry }, [x]) => {
                 shape::pool(geometry, x)?
             }

@@ -16,6 +16,7 @@
 //! nothing they are given makes them panic.
 
 pub mod backend;
+pub mod calibration;
 pub mod cleartext;
 mod compile;
 mod domain;
@@ -31,10 +32,14 @@ pub mod preprocess;
 pub mod program;
 mod shape;
 pub mod testing;
+mod text;
 
 pub use backend::Backend;
+pub use calibration::Calibration;
 pub use cleartext::product;
-pub use compile::{CompileOptions, compile, compile_graph};
+pub use compile::{
+    CompileOptions, Stage, compile, compile_graph, compile_observed, narrow, stages,
+};
 pub use error::{Error, Result};
 pub use executor::execute;
 pub use llil::WeightId;

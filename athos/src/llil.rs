@@ -12,15 +12,20 @@ mod builder;
 mod infer;
 mod liveness;
 mod op;
+mod parse;
 mod print;
+pub mod range;
 mod rearrange;
+mod statements;
 
 pub use builder::Builder;
 pub use infer::{Context, infer};
 pub use liveness::Liveness;
 pub use op::{
-    AxisGeometry, Broadcast, Instruction, Op, Sign, TensorId, TensorInfo, WeightId, WeightInfo,
-    WeightRole,
+    AxisGeometry, Broadcast, Instruction, Op, Precision, Sign, TensorId, TensorInfo, WeightId,
+    WeightInfo, WeightRole,
 };
-pub(crate) use print::{Shape, ShowWindow};
+pub use parse::parse;
+pub(crate) use print::{Shape, ShowPool, ShowWindow};
 pub use rearrange::Rearrange;
+pub use statements::Statements;

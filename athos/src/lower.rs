@@ -238,6 +238,14 @@ impl Lowering<'_> {
                 let y = self.new.push(&node.name, Op::MulWeight { weight }, &[x])?;
                 return Ok(Some(self.rescale(node, y)?));
             }
+            H::MulPublic { factor } => {
+                let x = operand()?;
+                let factor = quantise(&node.name, &[*factor], self.scale, self.domain)?;
+                let factor = factor.first().copied().unwrap_or_default();
+                let op = Op::MulPublic { factor, scale: self.scale };
+                let y = self.new.push(&node.name, op, &[x])?;
+                return Ok(Some(self.rescale(node, y)?));
+            }
             H::Add | H::Sub => return Ok(Some(self.sum(node, operand()?)?)),
             H::BatchNorm { .. } => {
                 return Err(Error::Misuse(format!("{}: BatchNorm was not lowered", node.name)));
@@ -254,7 +262,7 @@ impl Lowering<'_> {
             }
             H::Relu => Op::Relu,
             H::MaxPool { geometry } => Op::MaxPool { geometry: *geometry },
-            H::AvgPool { geometry } => Op::AvgPool { geometry: *geometry },
+            H::AvgPool { geometry } => Op::AvgPool { geometry: *geometry, sign: Sign::Unknown },
             H::Reshape { shape } => Op::Reshape { shape: shape.clone() },
             H::Transpose { permutation } => Op::Transpose { permutation: permutation.clone() },
             H::Pad { before, after } => Op::Pad { before: before.clone(), after: after.clone() },

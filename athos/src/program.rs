@@ -13,6 +13,7 @@ mod weights;
 pub use weights::{WeightData, Weights};
 
 use crate::domain::{bits, modulus};
+use crate::llil::range::Ranges;
 use crate::llil::{Context, Instruction, Liveness, Op, TensorInfo, WeightInfo, infer};
 use crate::preprocess::Preprocess;
 use crate::{Error, Result};
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Version of the blob.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"SCI\0prog";
 
@@ -130,6 +131,7 @@ impl PublicProgram {
         self.check_weights(limits)?;
         let context = Context { domain: self.domain, weights: &self.weights };
         let last = self.instructions.len().saturating_sub(1);
+        let mut ranges = Ranges::new(self.domain, self.weight_bits);
         for (i, instruction) in self.instructions.iter().enumerate() {
             let place = || format!("instruction {i} ({})", instruction.name);
             let inputs: Option<Vec<&TensorInfo>> = instruction
@@ -150,6 +152,7 @@ impl PublicProgram {
                     format_args!("{got:?}"),
                 ));
             }
+            ranges.push(instruction).map_err(|e| e.at(&place()))?;
             count(&format!("{}: elements", place()), limits.max_elements, inferred.len())?;
             if matches!(instruction.op, Op::Input { .. }) != (i == 0) {
                 return Err(Error::invalid(

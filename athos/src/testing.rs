@@ -1,8 +1,15 @@
 //! Random small programs, weights and inputs, for tests that compare a backend with
 //! [`crate::cleartext`]. Everything derives from a seed; nothing here is for secrets.
 
+mod network;
+
+pub use network::random_network;
+
+use crate::compile::{CompileOptions, compile_graph};
 use crate::domain::{bits, signed_range};
-use crate::llil::{Builder, Op, Sign, TensorId, WeightId, WeightInfo, WeightRole};
+use crate::llil::WeightRole;
+use crate::llil::range::Ranges;
+use crate::llil::{Builder, Op, Precision, Sign, TensorId, WeightId, WeightInfo};
 use crate::program::{Limits, OutputForm, Program, PublicProgram, WeightData, Weights};
 use crate::{Error, Result};
 use sci_core::AnyDomain;
@@ -56,12 +63,38 @@ struct Generator {
     scale: u32,
 }
 
-/// A program over a domain of at least 2 bits that passes its check, with its weights. Operations that
-/// the domain is too small for do not occur in it.
+/// A program over a domain of at least 2 bits that passes its check, with its weights: for every third
+/// seed a compiled [`random_network`] if it fits the domain, otherwise random instructions. Operations
+/// that the domain is too small for do not occur in it.
 ///
 /// # Errors
 /// [`Error::Misuse`] if the generator made something ill-typed: a defect.
 pub fn random_program(seed: u64, domain: AnyDomain) -> Result<Program> {
+    if seed.is_multiple_of(3)
+        && let Some(program) = compiled(seed, domain)?
+    {
+        return Ok(program);
+    }
+    random_instructions(seed, domain)
+}
+
+/// A random network over a domain, if its numbers fit.
+fn compiled(seed: u64, domain: AnyDomain) -> Result<Option<Program>> {
+    let mut numbers = Numbers::new(seed);
+    let scale = numbers.within(1, (bits(domain) as usize / 5).clamp(1, 8)) as u32;
+    let mut options = CompileOptions::new(domain, scale);
+    options.name = format!("random {seed}");
+    options.output =
+        if numbers.within(0, 1) == 0 { OutputForm::Logits } else { OutputForm::ArgMax };
+    match compile_graph(random_network(seed)?, &options) {
+        Ok(program) => Ok(Some(program)),
+        // Too small a domain, or a single class.
+        Err(Error::Overflow { .. } | Error::Invalid { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+fn random_instructions(seed: u64, domain: AnyDomain) -> Result<Program> {
     let mut numbers = Numbers::new(seed);
     let scale = numbers.within(0, (bits(domain) as usize / 3).min(8)) as u32;
     let weight_bits = numbers.within(1, (bits(domain) as usize).min(12)) as u32;
@@ -112,8 +145,11 @@ impl Generator {
             let Some((op, inputs)) = self.propose(last)? else { continue };
             let before = self.builder.clone();
             let name = format!("{}{}", op.name().to_lowercase(), before.instructions().len());
-            match self.builder.push(&name, op, &inputs) {
-                Ok(id) if self.builder.info(id)?.len() <= MAX_ELEMENTS => last = id,
+            let precision = self.precision();
+            match self.builder.push_narrow(&name, op, precision, &inputs) {
+                Ok(id) if self.builder.info(id)?.len() <= MAX_ELEMENTS && self.certain() => {
+                    last = id
+                }
                 _ => self.builder = before,
             }
         }
@@ -121,8 +157,30 @@ impl Generator {
             return Ok(true);
         }
         let axis = self.numbers.within(0, self.shape(last)?.len() - 1);
+        let before = self.builder.clone();
+        let precision = self.precision();
+        let index = self.builder.push_narrow("argmax", Op::ArgMax { axis }, precision, &[last]);
         // Too many indices for a tiny domain: the program ends with the tensor itself.
-        Ok(self.builder.push("argmax", Op::ArgMax { axis }, &[last]).is_err())
+        if index.is_err() || !self.certain() {
+            self.builder = before;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Fewer bits in a third of the cases.
+    fn precision(&mut self) -> Precision {
+        let bits = bits(self.builder.domain()) as usize;
+        match self.numbers.within(0, 2) {
+            0 => Precision::Bits(self.numbers.within(1, bits) as u32),
+            _ => Precision::Full,
+        }
+    }
+
+    /// Whether what the last instruction promises follows from the program.
+    fn certain(&self) -> bool {
+        let (domain, instructions) = (self.builder.domain(), self.builder.instructions());
+        Ranges::of(domain, self.weight_bits, instructions).is_ok()
     }
 
     fn shape(&self, id: TensorId) -> Result<Vec<usize>> {
@@ -177,7 +235,10 @@ impl Generator {
             3 => self.linear(&shape, scale)?,
             4 => return self.pair(last),
             5 => Op::ScaleUp { shift: self.numbers.within(1, 4) as u32 },
-            6 => Op::MulPublic { factor: self.numbers.signed(domain_bits) },
+            6 => {
+                let scale = self.numbers.within(0, 2) as u32;
+                Op::MulPublic { factor: self.numbers.signed(domain_bits), scale }
+            }
             7 => {
                 let shape = self.repeated(&shape);
                 Op::AddWeight { weight: self.weight(shape, scale, WeightRole::Addend)? }
@@ -188,7 +249,7 @@ impl Generator {
             }
             9 | 10 => Op::Relu,
             11 | 18..=20 => return self.pool(last, &shape),
-            12 | 13 => self.truncation(last, scale.min(domain_bits - 1)),
+            12 | 13 => self.truncation(scale.min(domain_bits - 1)),
             14 => Op::Reshape { shape: vec![shape[0], shape[1..].iter().product()] },
             15 => Op::Concat { axis: self.numbers.within(0, rank - 1) },
             16 => Op::Pad { before: vec![self.numbers.within(0, 1); rank], after: vec![1; rank] },
@@ -265,15 +326,19 @@ impl Generator {
         };
         let Ok(geometry) = PoolGeometry::new(spec) else { return Ok(None) };
         let max = self.numbers.within(0, 1) == 0;
-        let op = if max { Op::MaxPool { geometry } } else { Op::AvgPool { geometry } };
+        let sign = self.sign();
+        let op = if max { Op::MaxPool { geometry } } else { Op::AvgPool { geometry, sign } };
         Ok(Some((op, vec![last])))
     }
 
-    fn truncation(&mut self, last: TensorId, most: u32) -> Op {
-        let producer = self.builder.instructions().get(last.index()).map(|x| &x.op);
-        let known = matches!(producer, Some(Op::Relu));
-        let sign = if known { Sign::NonNegative } else { Sign::Unknown };
-        Op::Truncate { shift: self.numbers.within(1, (most as usize).max(1)) as u32, sign }
+    fn truncation(&mut self, most: u32) -> Op {
+        let shift = self.numbers.within(1, (most as usize).max(1)) as u32;
+        Op::Truncate { shift, sign: self.sign() }
+    }
+
+    /// A promise; what does not follow is refused and proposed anew.
+    fn sign(&mut self) -> Sign {
+        if self.numbers.within(0, 1) == 0 { Sign::Unknown } else { Sign::NonNegative }
     }
 
     fn slice_or_transpose(&mut self, shape: &[usize]) -> Op {

@@ -1,6 +1,6 @@
 //! The cleartext engine against the definitions, written again with plain loops over big integers.
 
-use athos::llil::{Op, TensorInfo};
+use athos::llil::{Op, Precision, TensorInfo};
 use athos::testing::{random_input, random_program};
 use athos::{OutputForm, Program, cleartext};
 use sci_core::geometry::{PoolGeometry, Window};
@@ -29,24 +29,38 @@ impl Domain {
         if x < (self.n + 1) / 2 { x } else { x - self.n }
     }
 
-    fn max(self, x: i128, y: i128) -> i128 {
-        let difference = self.signed(self.wrap(x - y));
-        self.wrap(y + difference.max(0))
+    /// The signed view of the low bits.
+    fn view(self, x: i128, precision: Precision) -> i128 {
+        match precision {
+            Precision::Full => self.signed(x),
+            Precision::Bits(k) => {
+                let low = x % (1 << k);
+                if low < 1 << (k - 1) { low } else { low - (1 << k) }
+            }
+        }
+    }
+
+    fn relu(self, x: i128, precision: Precision) -> i128 {
+        if self.view(x, precision) < 0 { 0 } else { x }
+    }
+
+    fn max(self, x: i128, y: i128, precision: Precision) -> i128 {
+        self.wrap(y + self.relu(self.wrap(x - y), precision))
     }
 
     /// The definition by recursion over levels: pairs from the left, an odd last one goes up.
-    fn tree(self, items: Vec<(i128, usize)>) -> (i128, usize) {
+    fn tree(self, items: Vec<(i128, usize)>, precision: Precision) -> (i128, usize) {
         if let [only] = items[..] {
             return only;
         }
         let next = items.chunks(2).map(|pair| match *pair {
             [(x, i), (y, j)] => {
-                let left = self.signed(self.wrap(x - y)) >= 0;
-                (self.max(x, y), if left { i } else { j })
+                let left = self.view(self.wrap(x - y), precision) >= 0;
+                (self.max(x, y, precision), if left { i } else { j })
             }
             _ => pair[0],
         });
-        self.tree(next.collect())
+        self.tree(next.collect(), precision)
     }
 }
 
@@ -116,6 +130,7 @@ fn reference(program: &Program, input: &[i64]) -> Vec<i128> {
                 index.iter().zip(shape).map(|(&i, &n)| if n == 1 { 0 } else { i }).collect();
             weight(id)[at(shape, &index)]
         };
+        let precision = instruction.precision;
         let value: Vec<i128> = match &instruction.op {
             Op::Input { .. } => input.iter().map(|&x| d.wrap(x.into())).collect(),
             Op::Conv { weight: w, bias, geometry } => {
@@ -156,7 +171,7 @@ fn reference(program: &Program, input: &[i64]) -> Vec<i128> {
             Op::Add => xs[0].iter().zip(xs[1]).map(|(x, y)| d.wrap(x + y)).collect(),
             Op::Sub => xs[0].iter().zip(xs[1]).map(|(x, y)| d.wrap(x - y)).collect(),
             Op::ScaleUp { shift } => xs[0].iter().map(|x| d.wrap(x << shift)).collect(),
-            Op::MulPublic { factor } => {
+            Op::MulPublic { factor, .. } => {
                 let factor = d.wrap((*factor).into());
                 xs[0].iter().map(|&x| mul(d, x, factor)).collect()
             }
@@ -168,19 +183,21 @@ fn reference(program: &Program, input: &[i64]) -> Vec<i128> {
                 let pairs = coordinates(out).into_iter().zip(xs[0]);
                 pairs.map(|(i, x)| d.wrap(x * repeated(*weight, &i))).collect()
             }
-            Op::Relu => xs[0].iter().map(|&x| if d.signed(x) < 0 { 0 } else { x }).collect(),
+            Op::Relu => xs[0].iter().map(|&x| d.relu(x, precision)).collect(),
             Op::MaxPool { geometry } => {
-                pool(xs[0], infos[0], out, geometry, |members, _| d.tree(members).0)
+                pool(xs[0], infos[0], out, geometry, |members, _| d.tree(members, precision).0)
             }
-            Op::AvgPool { geometry } => pool(xs[0], infos[0], out, geometry, |members, divisor| {
-                let (sum, divisor) = (members.iter().map(|(x, _)| x).sum(), divisor as i128);
-                let sum = d.signed(d.wrap(sum));
-                d.wrap(if sum < 0 { -((-sum + divisor - 1) / divisor) } else { sum / divisor })
-            }),
+            Op::AvgPool { geometry, .. } => {
+                pool(xs[0], infos[0], out, geometry, |members, divisor| {
+                    let (sum, divisor) = (members.iter().map(|(x, _)| x).sum(), divisor as i128);
+                    let sum = d.signed(d.wrap(sum));
+                    d.wrap(if sum < 0 { -((-sum + divisor - 1) / divisor) } else { sum / divisor })
+                })
+            }
             Op::Truncate { shift, .. } => xs[0]
                 .iter()
                 .map(|&x| {
-                    let (x, d2) = (d.signed(x), 1i128 << shift);
+                    let (x, d2) = (d.view(x, precision), 1i128 << shift);
                     d.wrap((x - (x % d2 + d2) % d2) / d2)
                 })
                 .collect(),
@@ -233,7 +250,7 @@ fn reference(program: &Program, input: &[i64]) -> Vec<i128> {
                         let full = [&index[..*axis], &[k], &index[*axis..]].concat();
                         (xs[0][at(shape, &full)], k)
                     });
-                    d.tree(items.collect()).1 as i128
+                    d.tree(items.collect(), precision).1 as i128
                 };
                 coordinates(out).into_iter().map(one).collect()
             }

@@ -116,14 +116,14 @@ fn a_truncation_stays_before_max_pool_of_unknown_sign_and_where_others_read_it()
 fn sums_are_truncated_once() {
     let mut b = Builder::new(AnyDomain::ring(16).unwrap(), vec![]);
     let x = input(&mut b);
-    let y = b.push("y", Op::MulPublic { factor: 3 }, &[x]).unwrap();
+    let y = b.push("y", Op::MulPublic { factor: 3, scale: 0 }, &[x]).unwrap();
     let t = b.push("t", SHIFT, &[x]).unwrap();
     let u = b.push("u", SHIFT, &[y]).unwrap();
     b.push("s", Op::Add, &[t, u]).unwrap();
     assert_eq!(
         sunk(b),
         "%0 = Input : 1x1x4x4 @8  ; x\n\
-         %1 = MulPublic %0 by 3 : 1x1x4x4 @8  ; y\n\
+         %1 = MulPublic %0 by 3 @0 : 1x1x4x4 @8  ; y\n\
          %2 = Add %0, %1 : 1x1x4x4 @8  ; s\n\
          %3 = Truncate %2 by 4 : 1x1x4x4 @4  ; t"
     );
@@ -133,7 +133,7 @@ fn sums_are_truncated_once() {
 fn programs_without_sums_mean_the_same_afterwards() {
     use athos::testing::{random_input, random_program};
     let mut moved = 0;
-    for seed in 0..400 {
+    for seed in 0..1500 {
         let program = random_program(seed, AnyDomain::ring(24).unwrap()).unwrap();
         let public = &program.public;
         if public.instructions.iter().any(|x| matches!(x.op, Op::Add | Op::ArgMax { .. })) {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use athos::llil::{Op, Sign, TensorId, WeightRole};
+use athos::llil::{Op, Precision, Sign, TensorId, WeightRole};
 use athos::testing::{Numbers, random_input, random_program};
 use athos::{
     CompileOptions, Error, Limits, OutputForm, Preprocess, Program, PublicProgram, WeightId,
@@ -127,7 +127,12 @@ fn ill_typed_programs_are_refused() {
     has(refused(|p| p.instructions[2].inputs.clear()), "number of inputs");
     has(refused(|p| p.instructions[2].output.shape[0] = 2), "instruction 2 (relu1): output");
     has(refused(|p| p.instructions[2].output.scale = 3), "instruction 2 (relu1): output");
-    has(refused(|p| p.instructions[2].output.significant_bits = Some(9)), "output");
+    has(refused(|p| p.instructions[2].precision = Precision::Bits(32)), "significant bits");
+    has(refused(|p| p.instructions[2].precision = Precision::Bits(0)), "significant bits");
+    has(refused(|p| p.instructions[1].precision = Precision::Bits(9)), "significant bits");
+    has(refused(|p| p.instructions[4].precision = Precision::Bits(12)), "significant bits");
+    // Nine bits of the ReLU's input are not enough to call it non-negative in all bits.
+    has(refused(|p| p.instructions[2].precision = Precision::Bits(9)), "Truncate: expected a sign");
     has(
         refused(|p| p.instructions[4].op = Op::Truncate { shift: 25, sign: Sign::Unknown }),
         "shift: expected 1..=24, got 25",

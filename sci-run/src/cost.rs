@@ -4,10 +4,9 @@
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
 use crate::linear::{Lattice, factor_bits};
-use crate::two_party::{NetDomain, cheapest_matmul_cost, divisor, sign_of};
-use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
+use crate::two_party::{NetDomain, bits_of, cheapest_matmul_cost, divisor, sign_of};
+use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
-use millionaires::Precision;
 use millionaires::argmax::{argmax_cost, index_ring};
 use millionaires::maxpool::{Windows, maxpool_cost};
 use millionaires::relu::{MuxForm, relu_cost};
@@ -161,34 +160,50 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         Ok(*x)
     }
 
-    fn relu(&mut self, x: &usize) -> Result<usize> {
-        let form = MuxForm::Correlated;
-        self.takes(relu_cost(*x, self.domain, self.settings, Precision::Full, form)?);
+    fn relu(&mut self, x: &usize, precision: Precision) -> Result<usize> {
+        let (form, precision) = (MuxForm::Correlated, bits_of(precision));
+        self.takes(relu_cost(*x, self.domain, self.settings, precision, form)?);
         Ok(*x)
     }
 
-    fn max_pool(&mut self, _: &usize, geometry: &PoolGeometry) -> Result<usize> {
+    fn max_pool(
+        &mut self,
+        _: &usize,
+        geometry: &PoolGeometry,
+        precision: Precision,
+    ) -> Result<usize> {
         let windows = Windows::of(geometry)?;
-        self.takes(maxpool_cost(&windows, self.domain, self.settings, Precision::Full)?);
+        self.takes(maxpool_cost(&windows, self.domain, self.settings, bits_of(precision))?);
         Ok(geometry.output_len())
     }
 
-    fn avg_pool(&mut self, _: &usize, geometry: &PoolGeometry) -> Result<usize> {
-        let (sign, precision) = (truncation::Sign::Unknown, Precision::Full);
+    fn avg_pool(
+        &mut self,
+        _: &usize,
+        geometry: &PoolGeometry,
+        sign: Sign,
+        precision: Precision,
+    ) -> Result<usize> {
+        let (sign, precision) = (sign_of(sign), bits_of(precision));
         self.takes(avgpool_cost(self.domain, geometry, sign, precision, self.settings)?);
         Ok(geometry.output_len())
     }
 
-    fn truncate(&mut self, x: &usize, shift: u32, sign: Sign) -> Result<usize> {
-        let (sign, precision) = (sign_of(sign), Precision::Full);
-        let d = divisor(shift)?;
+    fn truncate(
+        &mut self,
+        x: &usize,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+    ) -> Result<usize> {
+        let (d, sign, precision) = (divisor(shift)?, sign_of(sign), bits_of(precision));
         self.takes(self.domain.quotient_cost(*x, d, sign, precision, self.settings)?);
         Ok(*x)
     }
 
-    fn arg_max(&mut self, _: &usize, axis: &AxisGeometry) -> Result<usize> {
-        let rows = axis.outer * axis.inner;
-        self.takes(argmax_cost(rows, axis.len, self.domain, self.settings, Precision::Full)?);
+    fn arg_max(&mut self, _: &usize, axis: &AxisGeometry, precision: Precision) -> Result<usize> {
+        let (rows, precision) = (axis.outer * axis.inner, bits_of(precision));
+        self.takes(argmax_cost(rows, axis.len, self.domain, self.settings, precision)?);
         Ok(rows)
     }
 

@@ -13,7 +13,7 @@ mod products;
 mod side;
 mod tensor;
 
-pub(crate) use backend::{divisor, sign_of};
+pub(crate) use backend::{bits_of, divisor, sign_of};
 pub use domain::NetDomain;
 pub(crate) use domain::cheapest_matmul_cost;
 pub use side::{Asking, Serving, Side};

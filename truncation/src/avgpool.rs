@@ -5,7 +5,7 @@
 
 use crate::Sign;
 use crate::divide::{divide, divide_cost};
-use crate::truncate::{truncate, truncate_cost};
+use crate::truncate::{truncate_narrow, truncate_narrow_cost};
 use millionaires::{Precision, SignDomain};
 use sci_core::geometry::PoolGeometry;
 use sci_core::{Cost, Error, Field, Result, Ring, Shares};
@@ -55,9 +55,12 @@ impl QuotientDomain for Ring {
         sign: Sign,
         precision: Precision,
     ) -> Result<Shares<Self>> {
-        match d.is_power_of_two() {
-            true => truncate(peer, x, d.trailing_zeros(), sign),
-            false => divide(peer, x, d, sign, precision),
+        match d {
+            1 => Ok(x.clone()),
+            d if d.is_power_of_two() => {
+                truncate_narrow(peer, x, d.trailing_zeros(), sign, precision)
+            }
+            d => divide(peer, x, d, sign, precision),
         }
     }
 
@@ -69,9 +72,12 @@ impl QuotientDomain for Ring {
         precision: Precision,
         settings: Settings,
     ) -> Result<Cost> {
-        match d.is_power_of_two() {
-            true => truncate_cost(n, self, d.trailing_zeros(), sign, settings),
-            false => divide_cost(n, self, d, sign, precision, settings),
+        match d {
+            1 => Ok(Cost::ZERO),
+            d if d.is_power_of_two() => {
+                truncate_narrow_cost(n, self, d.trailing_zeros(), sign, precision, settings)
+            }
+            d => divide_cost(n, self, d, sign, precision, settings),
         }
     }
 }

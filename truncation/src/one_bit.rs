@@ -66,7 +66,7 @@ fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<El
     let (outcomes, _) = compare_lane(lane, &jobs(ring), &[&own], 0)?;
     let wrap = outcomes.into_iter().next().unwrap_or_default().greater;
     let w = b2a_lane(lane, Ring::new(shift)?, &wrap)?;
-    Ok(shifted(ring, shift, &y, &w, server << (bits - shift - 1)))
+    Ok(shifted((ring, ring), shift, &y, &w, server << (bits - shift - 1)))
 }
 
 fn known_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32, sign: Sign) -> Result<Elements> {
@@ -81,8 +81,8 @@ fn known_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32, sign: Sign) ->
         }
         Role::Receiver => cot::recv_correlated(&mut lane.stream, &mut *lane.recv, low_ring, &tops)?,
     };
-    let fill = wrap_known(lane, ring, shift, sign, &tops, &mut w);
-    Ok(shifted(ring, shift, x, &w, fill))
+    let fill = wrap_known(lane, (ring, ring), shift, sign, &tops, &mut w);
+    Ok(shifted((ring, ring), shift, x, &w, fill))
 }
 
 /// The cost of [`one_bit_lane`] for n > 0 elements.

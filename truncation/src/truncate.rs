@@ -10,12 +10,16 @@
 //!   w = gt_upper xor (eq_upper AND c); B2A of w to s bits. At l = 32, s = 12, m = 7: 3264 bits.
 //! * **Sign known**: w = m_0 OR m_1 for x >= 0 and m_0 AND m_1 for x < 0, where m_j is the top bit of
 //!   x_j: one COT of s bits beside the B2A; for x < 0 the sign is filled in by subtracting 2^(l-s).
+//! * **Fewer bits**: with k significant bits, x mod 2^k is what is shifted, sign and all, and the result is
+//!   over Z_2^l all the same: the comparison of the upper bits covers k - s of them, and w, now multiplied
+//!   by 2^(k-s), travels in l - k + s bits.
 //! * **Truncate and reduce** to Z_2^(l-s): c alone, B2A to l - s bits.
 //!
 //! [`truncate_with`] also offers what other systems have, the same without c ([`Exactness::OneBitError`]).
 
 use crate::one_bit::{self, one_bit_lane, one_bit_lane_cost};
 use crate::{Exactness, Product, Sign, minus_two, products_lane};
+use millionaires::Precision;
 use millionaires::compare::{
     Comparison, Relation, compare_cost, compare_lane, complement, row_bytes,
 };
@@ -55,6 +59,46 @@ pub fn truncate_with(
     peer.map_shares(&plan, ring, |lane, range| {
         truncate_lane(lane, ring, &x.values()[range], shift, sign, exactness)
     })
+}
+
+/// Shares of floor(x / 2^shift), x read as the signed view of its low bits. `sign` is that of this view.
+///
+/// # Errors
+/// [`Error::InvalidInput`] unless shift is below the significant bits, and at least 1 if those are not all,
+/// [`Error::Misuse`] if the ring has fewer; otherwise as the link and the peer behave.
+pub fn truncate_narrow(
+    peer: &mut Peer,
+    x: &Shares<Ring>,
+    shift: u32,
+    sign: Sign,
+    precision: Precision,
+) -> Result<Shares<Ring>> {
+    let rings = narrowed(x.domain(), shift, precision)?;
+    if rings.0 == rings.1 {
+        return truncate(peer, x, shift, sign);
+    }
+    let plan = plan(x.len(), rings.1, shift, sign, Exactness::Faithful, peer.settings());
+    peer.map_shares(&plan, rings.0, |lane, range| {
+        let x = x.values()[range].iter().map(|&x| rings.1.reduce(x));
+        let x: Elements = Zeroizing::new(x.collect());
+        faithful_lane(lane, rings, &x, shift, sign)
+    })
+}
+
+/// The ring of the result and the one that holds the significant bits.
+fn narrowed(ring: Ring, shift: u32, precision: Precision) -> Result<Rings> {
+    let inner = match precision {
+        Precision::Full => ring,
+        Precision::Bits(k) if k <= ring.bits() => Ring::new(k)?,
+        Precision::Bits(k) => {
+            return Err(Error::misuse(format!("{k} significant bits of Z_{ring}")));
+        }
+    };
+    check(inner, shift)?;
+    match shift {
+        0 if inner != ring => Err(Error::invalid("shift", "at least 1 for fewer bits", shift)),
+        _ => Ok((ring, inner)),
+    }
 }
 
 fn check(ring: Ring, shift: u32) -> Result<()> {
@@ -103,9 +147,29 @@ pub fn truncate_lane(
 ) -> Result<Elements> {
     match (exactness, sign) {
         (Exactness::OneBitError, _) => one_bit_lane(lane, ring, x, shift, sign),
-        (Exactness::Faithful, Sign::Unknown) => unknown_sign(lane, ring, x, shift),
-        (Exactness::Faithful, _) => known_sign(lane, ring, x, shift, sign),
+        (Exactness::Faithful, _) => faithful_lane(lane, (ring, ring), x, shift, sign),
     }
+}
+
+/// The ring of a result, and the one that holds what is truncated.
+pub(crate) type Rings = (Ring, Ring);
+
+fn faithful_lane(
+    lane: &mut Lane,
+    rings: Rings,
+    x: &[u64],
+    shift: u32,
+    sign: Sign,
+) -> Result<Elements> {
+    match sign {
+        Sign::Unknown => unknown_sign(lane, rings, x, shift),
+        _ => known_sign(lane, rings, x, shift, sign),
+    }
+}
+
+/// The ring of w, which is multiplied by 2^(k-s): as many bits as that leaves of the result.
+fn wrap_ring((ring, inner): Rings, shift: u32) -> Result<Ring> {
+    Ring::new(ring.bits() - inner.bits() + shift)
 }
 
 /// This party's input to "do our low parts overflow": its part at the leader, what is missing to
@@ -115,9 +179,15 @@ pub(crate) fn overflow_input(leads: bool, bits: u32, part: impl Iterator<Item = 
     Zeroizing::new(if leads { part.collect() } else { part.map(|x| complement(bits, x)).collect() })
 }
 
-/// (x_j >> s) - 2^(l-s) w_j - constant: what lacks only c.
-pub(crate) fn shifted(ring: Ring, shift: u32, x: &[u64], w: &[u64], constant: u64) -> Elements {
-    let (upper, constant) = (ring.bits() - shift, ring.reduce(constant));
+/// (x_j >> s) - 2^(k-s) w_j - constant: what lacks only c.
+pub(crate) fn shifted(
+    (ring, inner): Rings,
+    shift: u32,
+    x: &[u64],
+    w: &[u64],
+    constant: u64,
+) -> Elements {
+    let (upper, constant) = (inner.bits() - shift, ring.reduce(constant));
     let whole = |(x, w): (&u64, &u64)| ring.sub(x >> shift, ring.reduce(w << upper));
     Zeroizing::new(x.iter().zip(w).map(|pair| ring.sub(whole(pair), constant)).collect())
 }
@@ -133,7 +203,7 @@ pub(crate) fn wrap_factor(sign: Sign, tops: &Bits) -> Elements {
 /// subtracts to fill in the sign.
 pub(crate) fn wrap_known(
     lane: &Lane,
-    ring: Ring,
+    (ring, inner): Rings,
     shift: u32,
     sign: Sign,
     tops: &Bits,
@@ -141,21 +211,22 @@ pub(crate) fn wrap_known(
 ) -> u64 {
     let negative = sign == Sign::Negative;
     if lane.role() == Role::Sender && !negative {
-        let low = u64::MAX >> (64 - shift);
+        let low = u64::MAX >> (64 - (ring.bits() - inner.bits() + shift));
         product.iter_mut().zip(tops.iter()).for_each(|(w, m)| *w = w.wrapping_add(m) & low);
     }
-    u64::from(negative && lane.party() == Party::Server) << (ring.bits() - shift)
+    u64::from(negative && lane.party() == Party::Server) << (inner.bits() - shift)
 }
 
-fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<Elements> {
-    let bits = ring.bitwidth().get();
+fn unknown_sign(lane: &mut Lane, rings: Rings, x: &[u64], shift: u32) -> Result<Elements> {
+    let (ring, inner) = rings;
+    let bits = inner.bitwidth().get();
     let (server, leads) = (lane.party() == Party::Server, lane.role() == Role::Sender);
     let offset = u64::from(server) << (bits - 1);
-    let x: Elements = Zeroizing::new(x.iter().map(|&x| ring.add(x, offset)).collect());
+    let x: Elements = Zeroizing::new(x.iter().map(|&x| inner.add(x, offset)).collect());
 
     let lower = overflow_input(leads, shift, x.iter().copied());
     let upper = overflow_input(leads, bits - shift, x.iter().map(|x| x >> shift));
-    let jobs = jobs(ring, shift, Sign::Unknown);
+    let jobs = jobs(inner, shift, Sign::Unknown);
     let (outcomes, mut supply) = compare_lane(lane, &jobs, &[&lower, &upper], 1)?;
     let [lower, upper] = &outcomes[..] else {
         return Err(Error::misuse("two comparisons have two outcomes"));
@@ -164,7 +235,7 @@ fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<El
     let mut wrap = upper.greater.clone();
     carried.iter().for_each(|bits| wrap.xor_assign(bits));
 
-    let low_ring = Ring::new(shift)?;
+    let low_ring = wrap_ring(rings, shift)?;
     let (mut c, mut w) = products_lane(
         lane,
         (ring, Product { correlations: &minus_two(ring, &lower.greater), choices: &lower.greater }),
@@ -174,28 +245,35 @@ fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<El
         *c = ring.add(*c, ring.reduce(cb));
         *w = low_ring.add(*w, low_ring.reduce(wb));
     }
-    let mut out = shifted(ring, shift, &x, &w, u64::from(server) << (bits - shift - 1));
+    let mut out = shifted(rings, shift, &x, &w, u64::from(server) << (bits - shift - 1));
     ring.add_assign(&mut out, &c);
     Ok(out)
 }
 
-fn known_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32, sign: Sign) -> Result<Elements> {
+fn known_sign(
+    lane: &mut Lane,
+    rings: Rings,
+    x: &[u64],
+    shift: u32,
+    sign: Sign,
+) -> Result<Elements> {
+    let (ring, inner) = rings;
     let lower = overflow_input(lane.role() == Role::Sender, shift, x.iter().copied());
-    let (outcomes, _) = compare_lane(lane, &jobs(ring, shift, sign), &[&lower], 0)?;
+    let (outcomes, _) = compare_lane(lane, &jobs(inner, shift, sign), &[&lower], 0)?;
     let carry = outcomes.into_iter().next().unwrap_or_default().greater;
 
-    let tops = Bits::from_fn(x.len(), |i| ring.msb(x[i]));
+    let tops = Bits::from_fn(x.len(), |i| inner.msb(x[i]));
     let factor = wrap_factor(sign, &tops);
     let (mut c, mut w) = products_lane(
         lane,
         (ring, Product { correlations: &minus_two(ring, &carry), choices: &carry }),
-        (Ring::new(shift)?, Product { correlations: &factor, choices: &tops }),
+        (wrap_ring(rings, shift)?, Product { correlations: &factor, choices: &tops }),
     )?;
     for (c, b) in c.iter_mut().zip(carry.iter()) {
         *c = ring.add(*c, ring.reduce(b));
     }
-    let fill = wrap_known(lane, ring, shift, sign, &tops, &mut w);
-    let mut out = shifted(ring, shift, x, &w, fill);
+    let fill = wrap_known(lane, rings, shift, sign, &tops, &mut w);
+    let mut out = shifted(rings, shift, x, &w, fill);
     ring.add_assign(&mut out, &c);
     Ok(out)
 }
@@ -217,12 +295,24 @@ pub fn truncate_lane_cost(
     if n == 0 || shift == 0 {
         return Ok(Cost::ZERO);
     }
-    if exactness == Exactness::OneBitError {
-        return one_bit_lane_cost(n, ring, shift, sign, settings, leader);
+    match exactness {
+        Exactness::OneBitError => one_bit_lane_cost(n, ring, shift, sign, settings, leader),
+        Exactness::Faithful => faithful_lane_cost(n, (ring, ring), shift, sign, settings, leader),
     }
+}
+
+fn faithful_lane_cost(
+    n: usize,
+    rings: Rings,
+    shift: u32,
+    sign: Sign,
+    settings: Settings,
+    leader: Party,
+) -> Result<Cost> {
+    let (ring, inner) = rings;
     let unknown = sign == Sign::Unknown;
     let compare =
-        compare_cost(n, &jobs(ring, shift, sign), settings, usize::from(unknown), leader)?;
+        compare_cost(n, &jobs(inner, shift, sign), settings, usize::from(unknown), leader)?;
     let join = match unknown {
         true => {
             let opening = 2 * n as u64;
@@ -232,7 +322,8 @@ pub fn truncate_lane_cost(
         }
         false => Cost::ZERO,
     };
-    let corrections = pack::packed_len(n, ring.bits()) + pack::packed_len(n, shift);
+    let wrap = wrap_ring(rings, shift)?.bits();
+    let corrections = pack::packed_len(n, ring.bits()) + pack::packed_len(n, wrap);
     let products =
         settings.ot.cot_cost(2 * n, leader.peer()) + Cost::message(leader, 8 * corrections as u64);
     Ok(compare + join + products.in_rounds(2))
@@ -268,6 +359,31 @@ pub fn truncate_with_cost(
     Ok(plan(n, ring, shift, sign, exactness, settings).cost(|n, leader| {
         truncate_lane_cost(n, ring, shift, sign, exactness, settings, leader).unwrap_or_default()
     }))
+}
+
+/// The cost of [`truncate_narrow`].
+///
+/// # Errors
+/// As [`truncate_narrow`], and for a radix outside 1..=8.
+pub fn truncate_narrow_cost(
+    n: usize,
+    ring: Ring,
+    shift: u32,
+    sign: Sign,
+    precision: Precision,
+    settings: Settings,
+) -> Result<Cost> {
+    let rings = narrowed(ring, shift, precision)?;
+    if rings.0 == rings.1 {
+        return truncate_cost(n, ring, shift, sign, settings);
+    }
+    let cost = |n, leader| match n {
+        0 => Ok(Cost::ZERO),
+        n => faithful_lane_cost(n, rings, shift, sign, settings, leader),
+    };
+    cost(1, Party::Server)?;
+    Ok(plan(n, rings.1, shift, sign, Exactness::Faithful, settings)
+        .cost(|n, leader| cost(n, leader).unwrap_or_default()))
 }
 
 /// Shares over Z_2^(l-shift) of floor(x / 2^shift) mod 2^(l-shift): the carry alone.

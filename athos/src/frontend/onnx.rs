@@ -21,7 +21,7 @@ use proto::{GraphProto, ModelProto, NodeProto, TensorProto, dimension::Value as 
 use std::collections::HashMap;
 
 /// Operator sets whose meaning this reader knows.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=25;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// The operators that can be read.
 pub fn operators() -> impl Iterator<Item = &'static str> {
@@ -193,10 +193,16 @@ impl<'a> Importer<'a> {
                 ));
             }
         }
+        let mut further = Vec::new();
         let outcome = match entry {
             None => Err(Failure::unsupported(ops::nearest(&node.op_type))),
             Some(_) if blocked => Ok(Value::Unavailable),
-            Some(entry) => Call::new(self, node).read(entry),
+            Some(entry) => {
+                let mut call = Call::new(self, node);
+                let outcome = call.read(entry);
+                further = call.further;
+                outcome
+            }
         };
         let value = match outcome {
             Ok(value) => value,
@@ -210,12 +216,15 @@ impl<'a> Importer<'a> {
             }
             Err(Failure::Error(error)) => return Err(error.at(node.title())),
         };
-        // Further outputs (a dropout's mask, statistics of training) exist in name alone: whoever
-        // reads one is told so.
-        for (i, name) in node.output.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            match i {
-                0 => self.define(name, value.clone())?,
-                _ => drop(self.values.entry(name).or_insert(Value::Unavailable)),
+        // Outputs that no reader speaks of (a dropout's mask, statistics of training) exist in name
+        // alone: whoever reads one is told so.
+        let mut further = further.into_iter();
+        for (i, name) in node.output.iter().enumerate() {
+            let value = if i == 0 { Some(value.clone()) } else { further.next() };
+            match value {
+                _ if name.is_empty() => {}
+                Some(value) => self.define(name, value)?,
+                None => drop(self.values.entry(name).or_insert(Value::Unavailable)),
             }
         }
         Ok(())

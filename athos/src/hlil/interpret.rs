@@ -72,6 +72,7 @@ pub fn apply(op: &Op, inputs: &[&Tensor], shape: &[usize]) -> Result<Tensor> {
         (Op::Add, [x, y]) => pairwise(x, y, |x, y| x + y)?,
         (Op::Sub, [x, y]) => pairwise(x, y, |x, y| x - y)?,
         (Op::Mul, [x, y]) => pairwise(x, y, |x, y| x * y)?,
+        (Op::MulPublic { factor }, [x]) => x.data().iter().map(|x| x * factor).collect(),
         (Op::Relu, [x]) => x.data().iter().map(|x| x.max(0.0)).collect(),
         (Op::MaxPool { geometry }, [x]) => {
             pool(x.data(), geometry, |window, _| window.fold(f32::NEG_INFINITY, f32::max))

@@ -1,7 +1,8 @@
 //! The readable form of a float graph: shapes, never values.
 
 use super::{Graph, Op};
-use crate::llil::{Shape, ShowWindow};
+use crate::llil::{Shape, ShowPool, ShowWindow};
+use crate::text::Name;
 use std::fmt;
 
 impl fmt::Display for Graph {
@@ -18,13 +19,10 @@ impl fmt::Display for Graph {
                         write!(f, " groups {}", geometry.groups())?;
                     }
                 }
+                Op::MulPublic { factor } => write!(f, " by {factor}")?,
                 Op::BatchNorm { epsilon } => write!(f, " epsilon {epsilon}")?,
-                Op::MaxPool { geometry } => write!(f, " {}", ShowWindow(geometry.window()))?,
-                Op::AvgPool { geometry } => {
-                    write!(f, " {}", ShowWindow(geometry.window()))?;
-                    if geometry.spec().count_include_pad {
-                        write!(f, " counting padding")?;
-                    }
+                Op::MaxPool { geometry } | Op::AvgPool { geometry } => {
+                    write!(f, " {}", ShowPool(geometry))?;
                 }
                 Op::Concat { axis }
                 | Op::Softmax { axis }
@@ -42,7 +40,7 @@ impl fmt::Display for Graph {
                 | Op::Relu
                 | Op::Reshape { .. } => {}
             }
-            writeln!(f, " : {}  ; {}", Shape(&node.shape), node.name)?;
+            writeln!(f, " : {}  ; {}", Shape(&node.shape), Name(&node.name))?;
         }
         match self.output {
             Some(output) => writeln!(f, "output %{}", output.0),

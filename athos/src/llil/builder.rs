@@ -1,6 +1,8 @@
 //! Appending instructions with their types inferred.
 
-use super::{Context, Instruction, Op, TensorId, TensorInfo, WeightId, WeightInfo, infer};
+use super::{
+    Context, Instruction, Op, Precision, TensorId, TensorInfo, WeightId, WeightInfo, infer,
+};
 use crate::{Error, Result};
 use sci_core::AnyDomain;
 
@@ -23,6 +25,20 @@ impl Builder {
     /// # Errors
     /// Those of [`infer`], with the name in front.
     pub fn push(&mut self, name: &str, op: Op, inputs: &[TensorId]) -> Result<TensorId> {
+        self.push_narrow(name, op, Precision::Full, inputs)
+    }
+
+    /// Appends an operation that looks at some bits only.
+    ///
+    /// # Errors
+    /// Those of [`infer`], with the name in front.
+    pub fn push_narrow(
+        &mut self,
+        name: &str,
+        op: Op,
+        precision: Precision,
+        inputs: &[TensorId],
+    ) -> Result<TensorId> {
         let infos = inputs.iter().map(|id| self.info(*id)).collect::<Result<Vec<_>>>()?;
         let context = Context { domain: self.domain, weights: &self.weights };
         let output = infer(context, &op, &infos).map_err(|e| e.at(name))?;
@@ -30,7 +46,8 @@ impl Builder {
             Error::invalid("program", "fewer instructions", self.instructions.len())
         })?);
         let inputs = inputs.to_vec();
-        self.instructions.push(Instruction { name: name.to_owned(), op, inputs, output });
+        let name = name.to_owned();
+        self.instructions.push(Instruction { name, op, inputs, precision, output });
         Ok(id)
     }
 
@@ -62,6 +79,11 @@ impl Builder {
     /// The instructions so far.
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
+    }
+
+    /// The declared weights.
+    pub fn weights(&self) -> &[WeightInfo] {
+        &self.weights
     }
 
     /// Instructions and declared weights.

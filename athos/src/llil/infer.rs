@@ -48,7 +48,7 @@ pub fn infer(context: Context<'_>, op: &Op, inputs: &[&TensorInfo]) -> Result<Te
     if scale > MAX_SCALE {
         return Err(Error::invalid("scale", format_args!("at most {MAX_SCALE}"), scale));
     }
-    Ok(TensorInfo { shape, scale, significant_bits: None })
+    Ok(TensorInfo { shape, scale })
 }
 
 fn unary_shape(context: Context<'_>, op: &Op, x: &TensorInfo) -> Result<Vec<usize>> {
@@ -74,7 +74,7 @@ fn unary_shape(context: Context<'_>, op: &Op, x: &TensorInfo) -> Result<Vec<usiz
             Ok(x.shape.clone())
         }
         Op::MaxPool { geometry } => shape::pool(geometry, &x.shape),
-        Op::AvgPool { geometry } => {
+        Op::AvgPool { geometry, .. } => {
             let shape = shape::pool(geometry, &x.shape)?;
             let divisor = geometry.max_divisor();
             if divisor > 1 {
@@ -127,6 +127,7 @@ fn unary_scale(context: Context<'_>, op: &Op, x: &TensorInfo) -> Result<u32> {
             within("shift", 1, bits(context.domain).saturating_sub(1).min(62), *shift)?;
             Ok(x.scale.saturating_add(*shift))
         }
+        Op::MulPublic { scale, .. } => Ok(x.scale.saturating_add(*scale)),
         Op::Truncate { shift, .. } => {
             truncation(context.domain, *shift)?;
             within("shift", 1, x.scale, *shift)?;

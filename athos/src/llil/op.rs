@@ -39,13 +39,26 @@ impl fmt::Display for WeightId {
     }
 }
 
-/// What is known of every element before a truncation.
+/// What is certain of every element before a truncation or a division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Sign {
     /// Nothing.
     Unknown,
     /// The signed view is at least 0: a cheaper protocol.
     NonNegative,
+}
+
+/// How many low bits an operation looks at when it reads a sign, compares or truncates.
+///
+/// `Bits(k)` over Z_2^l reads x̂ as the signed view of x mod 2^k. For |x̂| < 2^(k-1) that is the same
+/// number; beyond, the operation is still the function that this says, for every backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Precision {
+    /// All of the domain.
+    #[default]
+    Full,
+    /// That many, at least 1 and fewer than l; of Z_2^l alone.
+    Bits(u32),
 }
 
 /// What a weight is used for, which decides how many bits it may have.
@@ -77,8 +90,6 @@ pub struct TensorInfo {
     pub shape: Vec<usize>,
     /// Bits after the binary point.
     pub scale: u32,
-    /// How many low bits determine the signed value; `None`: all of the domain.
-    pub significant_bits: Option<u32>,
 }
 
 impl TensorInfo {
@@ -93,7 +104,8 @@ impl TensorInfo {
     }
 }
 
-/// An operation. All arithmetic wraps in the domain; x̂ is the signed view of x.
+/// An operation. All arithmetic wraps in the domain; x̂ is the signed view of x, or what the
+/// [`Precision`] of the instruction leaves of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
     /// The client's input.
@@ -130,10 +142,12 @@ pub enum Op {
         /// 1..=62.
         shift: u32,
     },
-    /// x·factor; the scale stays.
+    /// x·factor; the scale grows by that of the factor.
     MulPublic {
         /// A public integer.
         factor: i64,
+        /// Its bits after the binary point.
+        scale: u32,
     },
     /// x + w, w repeated along the axes where it has length 1.
     AddWeight {
@@ -157,6 +171,8 @@ pub enum Op {
     AvgPool {
         /// Windows and divisors.
         geometry: PoolGeometry,
+        /// What is certain of the sums.
+        sign: Sign,
     },
     /// floor(x̂ / 2^shift); the scale shrinks by as much.
     Truncate {
@@ -242,6 +258,9 @@ pub struct Instruction {
     pub op: Op,
     /// What it reads.
     pub inputs: Vec<TensorId>,
+    /// How many bits it looks at: of the input of a ReLU or a truncation, of the differences of a
+    /// MaxPool or an ArgMax, of the sums of an AvgPool, where it has to be certain that they suffice.
+    pub precision: Precision,
     /// What it defines.
     pub output: TensorInfo,
 }

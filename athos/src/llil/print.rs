@@ -1,17 +1,23 @@
 //! The readable form of a program. It shows nothing that the public part does not hold.
 
-use super::{Instruction, Op, Sign};
+use super::{Instruction, Op, Precision, Sign, WeightRole};
 use crate::program::PublicProgram;
-use sci_core::geometry::Window;
+use crate::text::Name;
+use sci_core::geometry::{PoolGeometry, Window};
 use std::fmt;
 
 impl fmt::Display for PublicProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, domain, scale, weight_bits, .. } = self;
+        let name = Name(name);
         writeln!(f, "program {name} over {domain}, scale {scale}, weights {weight_bits} bits")?;
         for (i, info) in self.weights.iter().enumerate() {
             let (bits, shape) = (self.bits_of(info), Shape(&info.shape));
-            writeln!(f, "w{i}: {shape} i{bits} @{} {}", info.scale, info.name)?;
+            let role = match info.role {
+                WeightRole::Factor => "factor",
+                WeightRole::Addend => "addend",
+            };
+            writeln!(f, "w{i}: {role} {shape} i{bits} @{}  ; {}", info.scale, Name(&info.name))?;
         }
         for (i, instruction) in self.instructions.iter().enumerate() {
             writeln!(f, "%{i} = {instruction}")?;
@@ -55,6 +61,17 @@ impl fmt::Display for ShowWindow<'_> {
     }
 }
 
+/// A window and what an average divides by.
+pub(crate) struct ShowPool<'a>(pub(crate) &'a PoolGeometry);
+
+impl fmt::Display for ShowPool<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counting = self.0.spec().count_include_pad;
+        let counting = if counting { " counting padding" } else { "" };
+        write!(f, "{}{counting}", ShowWindow(self.0.window()))
+    }
+}
+
 impl fmt::Display for Instruction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.op.name())?;
@@ -81,14 +98,14 @@ impl fmt::Display for Instruction {
             Op::AddWeight { weight } => write!(f, " + {weight}")?,
             Op::MulWeight { weight } => write!(f, " * {weight}")?,
             Op::ScaleUp { shift } => write!(f, " by {shift}")?,
-            Op::MulPublic { factor } => write!(f, " by {factor}")?,
+            Op::MulPublic { factor, scale } => write!(f, " by {factor} @{scale}")?,
             Op::Truncate { shift, sign: Sign::Unknown } => write!(f, " by {shift}")?,
             Op::Truncate { shift, sign: Sign::NonNegative } => write!(f, " by {shift}, x >= 0")?,
-            Op::MaxPool { geometry } => write!(f, " {}", ShowWindow(geometry.window()))?,
-            Op::AvgPool { geometry } => {
-                write!(f, " {}", ShowWindow(geometry.window()))?;
-                if geometry.spec().count_include_pad {
-                    write!(f, " counting padding")?;
+            Op::MaxPool { geometry } => write!(f, " {}", ShowPool(geometry))?,
+            Op::AvgPool { geometry, sign } => {
+                write!(f, " {}", ShowPool(geometry))?;
+                if *sign == Sign::NonNegative {
+                    write!(f, ", x >= 0")?;
                 }
             }
             Op::Concat { axis } | Op::ArgMax { axis } => write!(f, " axis {axis}")?,
@@ -97,10 +114,10 @@ impl fmt::Display for Instruction {
             Op::Slice { start, step, .. } => write!(f, " from {start:?} by {step:?}")?,
             Op::Input { .. } | Op::Add | Op::Sub | Op::Relu | Op::Reshape { .. } => {}
         }
-        write!(f, " : {} @{}", Shape(&self.output.shape), self.output.scale)?;
-        if let Some(bits) = self.output.significant_bits {
+        if let Precision::Bits(bits) = self.precision {
             write!(f, " in {bits} bits")?;
         }
-        write!(f, "  ; {}", self.name)
+        write!(f, " : {} @{}", Shape(&self.output.shape), self.output.scale)?;
+        write!(f, "  ; {}", Name(&self.name))
     }
 }

@@ -41,6 +41,7 @@ fn cheap(op: &Op) -> bool {
         Op::Add
             | Op::Sub
             | Op::Mul
+            | Op::MulPublic { .. }
             | Op::Relu
             | Op::Reshape { .. }
             | Op::Concat { .. }

@@ -15,7 +15,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::Result;
-use crate::llil::{Builder, Instruction, Op, Sign, TensorId, WeightInfo};
+use crate::llil::{Builder, Instruction, Op, Precision, Sign, TensorId, WeightInfo};
 use sci_core::AnyDomain;
 
 /// A tensor of the new program, perhaps with a truncation still to be done.
@@ -98,8 +98,11 @@ impl Sink<'_> {
     }
 
     fn step(&mut self, i: usize, instruction: &Instruction) -> Result<Value> {
-        let Instruction { name, op, inputs, .. } = instruction;
+        let Instruction { name, op, inputs, precision, .. } = instruction;
+        // What looks at fewer bits stays where it is.
+        let whole = *precision == Precision::Full;
         match (op, inputs.as_slice()) {
+            _ if !whole => {}
             (Op::Truncate { shift, sign }, &[x]) => {
                 let id = self.done(x.index())?;
                 let known = self.value(x)?.non_negative || *sign == Sign::NonNegative;
@@ -141,11 +144,12 @@ impl Sink<'_> {
                 | Op::Pad { .. }
                 | Op::Slice { .. }
         );
-        let mut non_negative = matches!(op, Op::Relu) || (keeps_sign && !inputs.is_empty());
+        let mut non_negative =
+            (whole && matches!(op, Op::Relu)) || (keeps_sign && !inputs.is_empty());
         for x in inputs.iter().filter(|_| keeps_sign) {
             non_negative &= self.value(*x)?.non_negative;
         }
-        let id = self.new.push(name, op.clone(), &ids)?;
+        let id = self.new.push_narrow(name, op.clone(), *precision, &ids)?;
         Ok(Value { id, pending: None, non_negative })
     }
 

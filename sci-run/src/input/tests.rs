@@ -3,7 +3,7 @@ use image::{GrayImage, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use std::io::Cursor;
 
 fn tensor(shape: &[usize]) -> TensorInfo {
-    TensorInfo { shape: shape.to_vec(), scale: 12, significant_bits: None }
+    TensorInfo { shape: shape.to_vec(), scale: 12 }
 }
 
 fn png(save: impl FnOnce(&mut Cursor<Vec<u8>>)) -> Vec<u8> {

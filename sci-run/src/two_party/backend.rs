@@ -3,9 +3,8 @@
 use super::products::elements;
 use super::{NetDomain, Side, Tensor, TwoParty};
 use crate::linear::Engine;
-use athos::llil::{AxisGeometry, Broadcast, Rearrange, Sign};
+use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
 use athos::{Backend, Error, Result, WeightId};
-use millionaires::Precision;
 use millionaires::argmax::argmax;
 use millionaires::maxpool::{Windows, maxpool};
 use millionaires::relu::relu;
@@ -112,28 +111,48 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         }
     }
 
-    fn relu(&mut self, x: &Tensor<D>) -> Result<Tensor<D>> {
-        Ok(Tensor::Values(relu(self.peer, x.values()?, Precision::Full)?))
+    fn relu(&mut self, x: &Tensor<D>, precision: Precision) -> Result<Tensor<D>> {
+        Ok(Tensor::Values(relu(self.peer, x.values()?, bits_of(precision))?))
     }
 
-    fn max_pool(&mut self, x: &Tensor<D>, geometry: &PoolGeometry) -> Result<Tensor<D>> {
+    fn max_pool(
+        &mut self,
+        x: &Tensor<D>,
+        geometry: &PoolGeometry,
+        precision: Precision,
+    ) -> Result<Tensor<D>> {
         let windows = Windows::of(geometry)?;
-        Ok(Tensor::Values(maxpool(self.peer, x.values()?, &windows, Precision::Full)?))
+        Ok(Tensor::Values(maxpool(self.peer, x.values()?, &windows, bits_of(precision))?))
     }
 
-    fn avg_pool(&mut self, x: &Tensor<D>, geometry: &PoolGeometry) -> Result<Tensor<D>> {
-        // The sum may wrap, so that nothing is known of its sign whatever is known of x.
-        let (sign, precision) = (truncation::Sign::Unknown, Precision::Full);
+    fn avg_pool(
+        &mut self,
+        x: &Tensor<D>,
+        geometry: &PoolGeometry,
+        sign: Sign,
+        precision: Precision,
+    ) -> Result<Tensor<D>> {
+        let (sign, precision) = (sign_of(sign), bits_of(precision));
         Ok(Tensor::Values(avgpool(self.peer, x.values()?, geometry, sign, precision)?))
     }
 
-    fn truncate(&mut self, x: &Tensor<D>, shift: u32, sign: Sign) -> Result<Tensor<D>> {
-        let d = divisor(shift)?;
-        let quotient = D::quotient(self.peer, x.values()?, d, sign_of(sign), Precision::Full)?;
-        Ok(Tensor::Values(quotient))
+    fn truncate(
+        &mut self,
+        x: &Tensor<D>,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+    ) -> Result<Tensor<D>> {
+        let (d, sign, precision) = (divisor(shift)?, sign_of(sign), bits_of(precision));
+        Ok(Tensor::Values(D::quotient(self.peer, x.values()?, d, sign, precision)?))
     }
 
-    fn arg_max(&mut self, x: &Tensor<D>, axis: &AxisGeometry) -> Result<Tensor<D>> {
+    fn arg_max(
+        &mut self,
+        x: &Tensor<D>,
+        axis: &AxisGeometry,
+        precision: Precision,
+    ) -> Result<Tensor<D>> {
         let block = (axis.len * axis.inner).max(1);
         let along = |block: &[u64]| {
             let columns = (0..axis.inner).map(|i| block.iter().skip(i).step_by(axis.inner));
@@ -141,7 +160,7 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         };
         let rows = x.values()?.values().chunks_exact(block).flat_map(along).collect();
         let rows = Shares::from_canonical(self.domain, rows);
-        Ok(Tensor::Indices(argmax(self.peer, &rows, axis.len, Precision::Full)?))
+        Ok(Tensor::Indices(argmax(self.peer, &rows, axis.len, bits_of(precision))?))
     }
 
     fn rearrange(&mut self, inputs: &[&Tensor<D>], rearrange: &Rearrange) -> Result<Tensor<D>> {
@@ -164,5 +183,13 @@ pub(crate) fn sign_of(sign: Sign) -> truncation::Sign {
     match sign {
         Sign::Unknown => truncation::Sign::Unknown,
         Sign::NonNegative => truncation::Sign::NonNegative,
+    }
+}
+
+/// What the protocols call the bits that an operation looks at.
+pub(crate) fn bits_of(precision: Precision) -> millionaires::Precision {
+    match precision {
+        Precision::Full => millionaires::Precision::Full,
+        Precision::Bits(bits) => millionaires::Precision::Bits(bits),
     }
 }

@@ -5,7 +5,7 @@ use super::ops::Entry;
 use super::proto::{NodeProto, TensorProto};
 use super::tensor::{self, Data};
 use super::{Importer, Value};
-use crate::hlil::{Op, Tensor, ValueId};
+use crate::hlil::{Graph, Op, Tensor, ValueId};
 use crate::{Error, Result};
 
 /// Why a node was not read.
@@ -42,11 +42,13 @@ pub(super) type Read<T> = Result<T, Failure>;
 pub(super) struct Call<'a, 'b> {
     importer: &'b mut Importer<'a>,
     node: &'a NodeProto,
+    /// What the outputs after the first stand for.
+    pub(super) further: Vec<Value<'a>>,
 }
 
 impl<'a, 'b> Call<'a, 'b> {
     pub(super) fn new(importer: &'b mut Importer<'a>, node: &'a NodeProto) -> Self {
-        Self { importer, node }
+        Self { importer, node, further: Vec::new() }
     }
 
     pub(super) fn read(&mut self, entry: &Entry) -> Read<Value<'a>> {
@@ -59,6 +61,15 @@ impl<'a, 'b> Call<'a, 'b> {
 
     pub(super) fn opset(&self) -> i64 {
         self.importer.opset
+    }
+
+    pub(super) fn output_count(&self) -> usize {
+        self.node.output.len()
+    }
+
+    /// The graph, for operators that are made of several nodes.
+    pub(super) fn graph(&mut self) -> &mut Graph {
+        &mut self.importer.graph
     }
 
     pub(super) fn input_count(&self) -> usize {

@@ -3,8 +3,11 @@
 mod elementwise;
 mod linear;
 mod pool;
+mod reduce;
+mod select;
 mod shape;
 mod terminal;
+mod transposed;
 
 use super::Value;
 use super::attributes::Attributes;
@@ -24,6 +27,17 @@ const fn entry(name: &'static str, attributes: &'static [&'static str], read: Re
 }
 
 const WINDOW: &[&str] = &["auto_pad", "dilations", "kernel_shape", "pads", "strides", "group"];
+const TRANSPOSED: &[&str] = &[
+    "auto_pad",
+    "dilations",
+    "kernel_shape",
+    "pads",
+    "strides",
+    "group",
+    "output_padding",
+    "output_shape",
+];
+const REDUCE: &[&str] = &["axes", "keepdims", "noop_with_empty_axes"];
 const POOL: &[&str] = &[
     "auto_pad",
     "dilations",
@@ -36,6 +50,7 @@ const POOL: &[&str] = &[
 ];
 
 pub(super) const REGISTRY: &[Entry] = &[
+    entry("Abs", &[], elementwise::abs),
     entry("Add", &[], elementwise::add),
     entry("ArgMax", &["axis", "keepdims", "select_last_index"], terminal::arg_max),
     entry("AveragePool", POOL, pool::average_pool),
@@ -52,26 +67,35 @@ pub(super) const REGISTRY: &[Entry] = &[
         &["value", "value_float", "value_floats", "value_int", "value_ints"],
         shape::constant,
     ),
+    entry("ConstantOfShape", &["value"], shape::constant_of_shape),
     entry("Conv", WINDOW, linear::conv),
+    entry("ConvTranspose", TRANSPOSED, transposed::conv_transpose),
     entry("Div", &[], elementwise::div),
     entry("Dropout", &["ratio", "seed"], elementwise::dropout),
     entry("Flatten", &["axis"], shape::flatten),
-    entry("Gather", &["axis"], shape::gather),
+    entry("Gather", &["axis"], select::gather),
     entry("Gemm", &["alpha", "beta", "transA", "transB"], linear::gemm),
     entry("GlobalAveragePool", &[], pool::global_average_pool),
     entry("GlobalMaxPool", &[], pool::global_max_pool),
     entry("Identity", &[], elementwise::identity),
+    entry("LeakyRelu", &["alpha"], elementwise::leaky_relu),
     entry("LogSoftmax", &["axis"], terminal::log_softmax),
     entry("MatMul", &[], linear::mat_mul),
+    entry("Max", &[], elementwise::max),
     entry("MaxPool", POOL, pool::max_pool),
+    entry("Min", &[], elementwise::min),
     entry("Mul", &[], elementwise::mul),
-    entry("Pad", &["mode", "pads", "value"], shape::pad),
-    entry("ReduceMean", &["axes", "keepdims", "noop_with_empty_axes"], pool::reduce_mean),
+    entry("Neg", &[], elementwise::neg),
+    entry("PRelu", &[], elementwise::p_relu),
+    entry("Pad", &["mode", "pads", "value"], select::pad),
+    entry("ReduceMax", REDUCE, reduce::max),
+    entry("ReduceMean", REDUCE, reduce::mean),
     entry("Relu", &[], elementwise::relu),
     entry("Reshape", &["allowzero"], shape::reshape),
     entry("Shape", &["start", "end"], shape::shape),
-    entry("Slice", &["starts", "ends", "axes"], shape::slice),
+    entry("Slice", &["starts", "ends", "axes"], select::slice),
     entry("Softmax", &["axis"], terminal::softmax),
+    entry("Split", &["axis", "split", "num_outputs"], select::split),
     entry("Squeeze", &["axes"], shape::squeeze),
     entry("Sub", &[], elementwise::sub),
     entry("Sum", &[], elementwise::sum),
@@ -82,21 +106,20 @@ pub(super) const REGISTRY: &[Entry] = &[
 /// What to use instead of an operator that is not in the registry.
 pub(super) fn nearest(operator: &str) -> String {
     let instead = match operator {
-        "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Gelu" | "Swish" | "HardSwish" | "Mish"
-        | "Sigmoid" | "HardSigmoid" | "Tanh" | "Softplus" | "ThresholdedRelu" | "Celu" => {
-            "Relu or Clip"
-        }
+        "Elu" | "Selu" | "Gelu" | "Swish" | "HardSwish" | "Mish" | "Sigmoid" | "HardSigmoid"
+        | "Tanh" | "Softplus" | "ThresholdedRelu" | "Celu" => "Relu, LeakyRelu or Clip",
         "LpPool" | "GlobalLpPool" => "AveragePool or MaxPool",
-        "ConvTranspose" | "DeformConv" | "ConvInteger" | "QLinearConv" => "Conv",
+        "DeformConv" | "ConvInteger" | "QLinearConv" => "Conv",
         "QLinearMatMul" | "MatMulInteger" | "Einsum" => "MatMul with a constant matrix",
         "LayerNormalization"
         | "InstanceNormalization"
         | "GroupNormalization"
         | "LRN"
         | "LpNormalization" => "BatchNormalization",
-        "ReduceMax" => "GlobalMaxPool",
-        "ReduceSum" => "ReduceMean over the spatial axes",
-        "Split" => "Slice",
+        "ReduceMin" => "ReduceMax of the negated values",
+        "ReduceSum" => "ReduceMean",
+        "Upsample" | "Resize" => "ConvTranspose",
+        "DepthToSpace" | "SpaceToDepth" => "Reshape and Transpose",
         "TopK" => "ArgMax",
         "QuantizeLinear" | "DequantizeLinear" => "a model in floats",
         "If" | "Loop" | "Scan" => "a graph without control flow",

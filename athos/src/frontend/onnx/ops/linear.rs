@@ -51,10 +51,10 @@ fn transposed(matrix: &Tensor) -> Read<Tensor> {
 }
 
 pub(super) fn gemm<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
-    let x = call.float(0)?;
+    let mut x = call.float(0)?;
     let (name, weights) = call.constant(1, "second matrix")?;
     if attributes.int("transA", 0)? != 0 {
-        return Err(Failure::unsupported("with transA = 0"));
+        x = call.push(Op::Transpose { permutation: vec![1, 0] }, &[x])?;
     }
     let &[rows, inner] = call.shape(x)?.as_slice() else {
         return Err(Error::invalid("rank of the first matrix", 2, call.shape(x)?.len()).into());
@@ -71,44 +71,74 @@ pub(super) fn gemm<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> R
     if inner != columns {
         return Err(Error::invalid("inner dimension", inner, columns).into());
     }
+    let geometry = LinearGeometry::new(rows, inner, outer)?;
     let mut inputs = vec![x, call.push_constant(&name, weights)?];
     let beta = attributes.float("beta", 1.0)?;
-    if call.has(2) && beta != 0.0 {
-        let (name, bias) = call.constant(2, "bias")?;
-        let bias = row_bias(&bias, rows, outer)?;
-        inputs.push(call.push_constant(&name, bias.map(|b| b * beta))?);
+    if !call.has(2) || beta == 0.0 {
+        return Ok(Value::Node(call.push(Op::Linear { geometry }, &inputs)?));
     }
-    let geometry = LinearGeometry::new(rows, inner, outer)?;
-    Ok(Value::Node(call.push(Op::Linear { geometry }, &inputs)?))
+    let (name, bias) = call.constant(2, "bias")?;
+    let bias = bias.map(|b| b * beta);
+    if let Some(bias) = row_bias(&bias, rows, outer)? {
+        inputs.push(call.push_constant(&name, bias)?);
+        return Ok(Value::Node(call.push(Op::Linear { geometry }, &inputs)?));
+    }
+    // Another number for every row: added afterwards.
+    let &[r, n] = bias.shape() else {
+        return Err(Error::invalid("rank of the bias", "at most 2", bias.shape().len()).into());
+    };
+    if ![1, rows].contains(&r) || ![1, outer].contains(&n) {
+        let expected = format!("one that is repeated to [{rows}, {outer}]");
+        return Err(Error::invalid("bias", expected, format_args!("[{r}, {n}]")).into());
+    }
+    let product = call.push(Op::Linear { geometry }, &inputs)?;
+    let bias = call.push_constant(&name, bias)?;
+    Ok(Value::Node(call.push(Op::Add, &[product, bias])?))
 }
 
-/// A bias that is the same for every row.
-fn row_bias(bias: &Tensor, rows: usize, outer: usize) -> Read<Tensor> {
+/// A bias that is the same for every row, if it is.
+fn row_bias(bias: &Tensor, rows: usize, outer: usize) -> Read<Option<Tensor>> {
     let same_rows = match bias.shape() {
         [] | [1] | [1, 1] => {
             let value = bias.data().first().copied().unwrap_or_default();
-            return Ok(Tensor::new(vec![outer], vec![value; outer])?);
+            return Ok(Some(Tensor::new(vec![outer], vec![value; outer])?));
         }
         [n] => *n == outer,
         [r, n] => *n == outer && (*r == 1 || rows == 1),
         _ => false,
     };
-    if same_rows {
-        return Ok(bias.reshaped(&[outer])?);
+    Ok(if same_rows { Some(bias.reshaped(&[outer])?) } else { None })
+}
+
+/// A constant matrix times what the input feeds: W X = (X^T W^T)^T.
+fn from_left<'a>(call: &mut Call<'a, '_>) -> Read<Value<'a>> {
+    let (name, weights) = call.constant(0, "first matrix")?;
+    let x = call.float(1)?;
+    let (&[inner, columns], &[outer, terms]) = (call.shape(x)?.as_slice(), weights.shape()) else {
+        return Err(Failure::unsupported("of two matrices, or with a constant second one"));
+    };
+    if inner != terms {
+        return Err(Error::invalid("inner dimension", terms, inner).into());
     }
-    Err(Failure::unsupported(format!("with a bias of shape [{outer}]")))
+    let turn = || Op::Transpose { permutation: vec![1, 0] };
+    let x = call.push(turn(), &[x])?;
+    let weights = call.push_constant(&name, weights)?;
+    let geometry = LinearGeometry::new(columns, inner, outer)?;
+    let product = call.push(Op::Linear { geometry }, &[x, weights])?;
+    Ok(Value::Node(call.push(turn(), &[product])?))
 }
 
 pub(super) fn mat_mul<'a>(call: &mut Call<'a, '_>, _: Attributes<'a>) -> Read<Value<'a>> {
     let x = call.float(0)?;
+    let second = call.float(1)?;
+    if call.is_constant(x) && !call.is_constant(second) {
+        return from_left(call);
+    }
     let (name, weights) = call.constant(1, "second matrix")?;
     let shape = call.shape(x)?;
     let ([rows @ .., inner], &[columns, outer]) = (shape.as_slice(), weights.shape()) else {
         return Err(Failure::unsupported("with a second operand of rank 2"));
     };
-    if call.is_constant(x) {
-        return Err(Failure::unsupported("with the input first and a constant matrix second"));
-    }
     if *inner != columns {
         return Err(Error::invalid("inner dimension", inner, columns).into());
     }

@@ -1,9 +1,10 @@
-//! Windows; MaxPool, AveragePool, their global forms, ReduceMean over spatial axes.
+//! Windows; MaxPool, AveragePool and their global forms.
 
 use super::super::Value;
 use super::super::attributes::Attributes;
-use super::super::call::{Call, Failure, Read, axis};
-use crate::hlil::{Op, ValueId};
+use super::super::call::{Call, Read};
+use crate::hlil::Op;
+use crate::hlil::compose::{self, Reduction};
 use crate::{Error, Result};
 use sci_core::geometry::{MAX_AXIS, PoolGeometry, PoolSpec, Window, spatial};
 
@@ -51,20 +52,24 @@ pub(super) fn read_window(
     Ok(window)
 }
 
-fn geometry(shape: &[usize], window: Window, count_include_pad: bool) -> Result<PoolGeometry> {
+fn spec(shape: &[usize], window: Window, count_include_pad: bool) -> Result<PoolSpec> {
     let [batch, channels, axes @ ..] = shape else {
         return Err(Error::invalid("rank", "3 to 5", shape.len()));
     };
-    Ok(PoolGeometry::new(PoolSpec {
+    Ok(PoolSpec {
         batch: *batch,
         channels: *channels,
         input: spatial("input of a pooling", axes, 1)?,
         window,
         count_include_pad,
-    })?)
+    })
 }
 
-fn read_pool(call: &mut Call<'_, '_>, attributes: Attributes<'_>) -> Read<(ValueId, PoolGeometry)> {
+fn read_pool<'a>(
+    call: &mut Call<'a, '_>,
+    attributes: Attributes<'_>,
+    op: impl FnOnce(PoolGeometry) -> Op,
+) -> Read<Value<'a>> {
     let x = call.float(0)?;
     let shape = call.shape(x)?;
     let axes = shape.get(2..).unwrap_or(&[]);
@@ -73,70 +78,41 @@ fn read_pool(call: &mut Call<'_, '_>, attributes: Attributes<'_>) -> Read<(Value
     }
     let kernel = attributes.sizes("kernel_shape", axes.len(), 1, 1)?;
     let window = read_window(attributes, &kernel, axes)?;
-    let count_include_pad = attributes.int("count_include_pad", 0)? != 0;
-    let geometry = geometry(&shape, window, count_include_pad)?;
-    if attributes.int("ceil_mode", 0)? != 0 && !geometry.covers_input() {
-        return Err(Failure::unsupported("with ceil_mode = 0 and explicit padding"));
-    }
-    Ok((x, geometry))
+    let spec = spec(&shape, window, attributes.int("count_include_pad", 0)? != 0)?;
+    let ceil = attributes.int("ceil_mode", 0)? != 0;
+    let name = call.title();
+    Ok(Value::Node(compose::pool(call.graph(), name, x, spec, ceil, op)?))
 }
 
 pub(super) fn max_pool<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
-    let (x, geometry) = read_pool(call, attributes)?;
-    Ok(Value::Node(call.push(Op::MaxPool { geometry }, &[x])?))
+    read_pool(call, attributes, |geometry| Op::MaxPool { geometry })
 }
 
 pub(super) fn average_pool<'a>(
     call: &mut Call<'a, '_>,
     attributes: Attributes<'a>,
 ) -> Read<Value<'a>> {
-    let (x, geometry) = read_pool(call, attributes)?;
-    Ok(Value::Node(call.push(Op::AvgPool { geometry }, &[x])?))
+    read_pool(call, attributes, |geometry| Op::AvgPool { geometry })
 }
 
 /// One window over all spatial axes.
-fn global(call: &mut Call<'_, '_>) -> Read<(ValueId, PoolGeometry)> {
+fn global<'a>(call: &mut Call<'a, '_>, reduction: Reduction) -> Read<Value<'a>> {
     let x = call.float(0)?;
-    let shape = call.shape(x)?;
-    let kernel = spatial("spatial axes", shape.get(2..).unwrap_or(&[]), 1)?;
-    Ok((x, geometry(&shape, Window::new(kernel), false)?))
+    let rank = call.shape(x)?.len();
+    if !(3..=5).contains(&rank) {
+        return Err(Error::invalid("rank", "3 to 5", rank).into());
+    }
+    let (name, axes): (_, Vec<usize>) = (call.title(), (2..rank).collect());
+    Ok(Value::Node(compose::reduce(call.graph(), name, x, &axes, true, reduction)?))
 }
 
 pub(super) fn global_average_pool<'a>(
     call: &mut Call<'a, '_>,
     _: Attributes<'a>,
 ) -> Read<Value<'a>> {
-    let (x, geometry) = global(call)?;
-    Ok(Value::Node(call.push(Op::AvgPool { geometry }, &[x])?))
+    global(call, Reduction::Mean)
 }
 
 pub(super) fn global_max_pool<'a>(call: &mut Call<'a, '_>, _: Attributes<'a>) -> Read<Value<'a>> {
-    let (x, geometry) = global(call)?;
-    Ok(Value::Node(call.push(Op::MaxPool { geometry }, &[x])?))
-}
-
-pub(super) fn reduce_mean<'a>(
-    call: &mut Call<'a, '_>,
-    attributes: Attributes<'a>,
-) -> Read<Value<'a>> {
-    let x = call.float(0)?;
-    let rank = call.shape(x)?.len();
-    let axes = match attributes.ints("axes")? {
-        Some(axes) => axes.to_vec(),
-        None if call.has(1) => call.ints(1)?,
-        None => Vec::new(),
-    };
-    let mut axes: Vec<usize> = axes.iter().map(|&a| axis(a, rank)).collect::<Result<_>>()?;
-    axes.sort_unstable();
-    if rank < 3 || !axes.iter().copied().eq(2..rank) {
-        return Err(Failure::unsupported("over all spatial axes (2 and above)"));
-    }
-    let (x, geometry) = global(call)?;
-    let mean = call.push(Op::AvgPool { geometry }, &[x])?;
-    if attributes.int("keepdims", 1)? != 0 {
-        return Ok(Value::Node(mean));
-    }
-    let mut shape = call.shape(mean)?;
-    shape.truncate(2);
-    Ok(Value::Node(call.push(Op::Reshape { shape }, &[mean])?))
+    global(call, Reduction::Max)
 }

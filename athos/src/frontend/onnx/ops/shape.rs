@@ -1,14 +1,18 @@
-//! Moving elements: Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Concat, Pad, Slice; constants
-//! and the integers that shapes are computed from.
+//! Other axes: Flatten, Reshape, Squeeze, Unsqueeze, Transpose, Concat; constants and the integers that
+//! shapes are computed from.
 
 use super::super::Value;
 use super::super::attributes::Attributes;
 use super::super::call::{Call, Failure, Read, axis};
+use super::super::tensor::{self, Data};
 use crate::hlil::{Op, Tensor, ValueId};
 use crate::{Error, Result};
 
 /// The longest list of integers that is computed while reading.
 const MAX_INTS: usize = 1 << 16;
+
+/// The largest tensor that is made of one number.
+const MAX_FILL: usize = 1 << 24;
 
 fn reshaped<'a>(call: &mut Call<'a, '_>, x: ValueId, shape: Vec<usize>) -> Read<Value<'a>> {
     Ok(Value::Node(call.push(Op::Reshape { shape }, &[x])?))
@@ -85,7 +89,7 @@ fn axes(
 }
 
 /// The shape of an input, floats or integers.
-fn shape_of(call: &mut Call<'_, '_>, i: usize) -> Read<Vec<usize>> {
+pub(super) fn shape_of(call: &mut Call<'_, '_>, i: usize) -> Read<Vec<usize>> {
     match call.value(i)? {
         Value::Ints { shape, .. } => Ok(shape),
         _ => {
@@ -163,98 +167,50 @@ pub(super) fn concat<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) ->
     let inputs = (0..call.input_count()).map(|i| call.float(i)).collect::<Read<Vec<ValueId>>>()?;
     let rank = inputs.first().map_or(Ok(0), |&x| call.shape(x).map(|shape| shape.len()))?;
     let axis = axis(attributes.int("axis", 0)?, rank)?;
-    Ok(Value::Node(call.push(Op::Concat { axis }, &inputs)?))
-}
-
-pub(super) fn pad<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
-    let x = call.float(0)?;
-    let rank = call.shape(x)?.len();
-    if attributes.text("mode", "constant")? != "constant" {
-        return Err(Failure::unsupported("with mode = constant"));
-    }
-    let (pads, value) = if call.opset() < 11 {
-        (attributes.ints("pads")?.unwrap_or(&[]).to_vec(), attributes.float("value", 0.0)?)
-    } else {
-        let value = if call.has(2) {
-            call.constant(2, "value")?.1.data().first().copied().unwrap_or(0.0)
-        } else {
-            0.0
-        };
-        (call.ints(1)?, value)
-    };
-    if value != 0.0 {
-        return Err(Failure::unsupported("with the value 0"));
-    }
-    let which = if call.has(3) { call.ints(3)? } else { (0..rank as i64).collect() };
-    if pads.len() != 2 * which.len() {
-        let expected = format!("{} numbers", 2 * which.len());
-        return Err(Error::invalid("pads", expected, pads.len()).into());
-    }
-    if pads.iter().any(|&p| p < 0) {
-        return Err(Failure::unsupported("with pads of at least 0 (Slice crops)"));
-    }
-    let (low, high) = pads.split_at(which.len());
-    let (mut before, mut after) = (vec![0; rank], vec![0; rank]);
-    for ((&a, &low), &high) in which.iter().zip(low).zip(high) {
-        let a = axis(a, rank)?;
-        let size = |v: i64| usize::try_from(v).unwrap_or(usize::MAX);
-        if let (Some(before), Some(after)) = (before.get_mut(a), after.get_mut(a)) {
-            (*before, *after) = (size(low), size(high));
+    let secret = |x: &ValueId| !call.is_constant(*x);
+    let (first, last) = (inputs.iter().position(secret), inputs.iter().rposition(secret));
+    match first.zip(last) {
+        Some((first, last)) if inputs.iter().filter(|x| call.is_constant(**x)).count() > 0 => {
+            framed(call, axis, &inputs, first..last + 1)
         }
+        _ => Ok(Value::Node(call.push(Op::Concat { axis }, &inputs)?)),
     }
-    Ok(Value::Node(call.push(Op::Pad { before, after }, &[x])?))
 }
 
-/// One axis of a slice: first, distance, how many.
-fn slice_axis(n: usize, start: i64, end: i64, step: i64) -> Read<(usize, usize, usize)> {
-    if step < 1 {
-        return Err(Failure::unsupported("with steps of at least 1"));
+/// Constants in front of and behind what the input feeds: zeros there, and the constants added.
+fn framed<'a>(
+    call: &mut Call<'a, '_>,
+    axis: usize,
+    inputs: &[ValueId],
+    secret: std::ops::Range<usize>,
+) -> Read<Value<'a>> {
+    let inside = inputs.get(secret.clone()).unwrap_or(&[]).to_vec();
+    if inside.iter().any(|x| call.is_constant(*x)) {
+        return Err(Failure::unsupported("with constants at the ends only"));
     }
-    let length = n as i64;
-    let clamp = |v: i64| if v < 0 { v.saturating_add(length) } else { v }.clamp(0, length);
-    let (start, end) = (clamp(start), clamp(end));
-    let count = (end - start).max(0) as u64;
-    let count = count.div_ceil(step as u64) as usize;
-    if count == 0 {
-        return Err(Error::invalid("slice", "at least one element", "none").into());
-    }
-    Ok((start as usize, usize::try_from(step).unwrap_or(usize::MAX), count))
-}
-
-pub(super) fn slice<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
-    let old = shape_of(call, 0)?;
-    let (starts, ends, which, steps) = if call.opset() < 10 {
-        let list = |name: &str| attributes.ints(name).map(|x| x.map(<[i64]>::to_vec));
-        let starts = list("starts")?.unwrap_or_default();
-        (starts, list("ends")?.unwrap_or_default(), list("axes")?, None)
-    } else {
-        let which = if call.has(3) { Some(call.ints(3)?) } else { None };
-        let steps = if call.has(4) { Some(call.ints(4)?) } else { None };
-        (call.ints(1)?, call.ints(2)?, which, steps)
+    let joined = match inside.as_slice() {
+        [only] => *only,
+        inside => call.push(Op::Concat { axis }, inside)?,
     };
-    let which = which.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
-    if [ends.len(), which.len(), steps.len()] != [starts.len(); 3] {
-        return Err(Error::invalid("slice", "lists of one length", "several lengths").into());
+    // The shape that all of them have together, found by the rule of the operator.
+    let (mut low, mut high, mut parts) = (0, 0, Vec::with_capacity(inputs.len()));
+    for (i, &x) in inputs.iter().enumerate() {
+        let shape = call.shape(x)?;
+        let length = shape.get(axis).copied().unwrap_or(0);
+        low += if i < secret.start { length } else { 0 };
+        high += if i >= secret.end { length } else { 0 };
+        let zeros = || Tensor::new(shape.clone(), vec![0.0; shape.iter().product()]);
+        let zeros = if secret.contains(&i) { Some(zeros()?) } else { None };
+        parts.push(match zeros {
+            Some(zeros) => call.push_constant(call.title(), zeros)?,
+            None => x,
+        });
     }
-    let rank = old.len();
-    let (mut start, mut step, mut shape) = (vec![0; rank], vec![1; rank], old.clone());
-    for (((&a, &from), &to), &by) in which.iter().zip(&starts).zip(&ends).zip(&steps) {
-        let a = axis(a, rank)?;
-        let axes = (old.get(a), start.get_mut(a), step.get_mut(a), shape.get_mut(a));
-        if let (Some(&n), Some(start), Some(step), Some(len)) = axes {
-            (*start, *step, *len) = slice_axis(n, from, to, by)?;
-        }
-    }
-    if let Value::Ints { data, .. } = call.value(0)? {
-        let ([start], [step], [len]) = (start.as_slice(), step.as_slice(), shape.as_slice()) else {
-            return Err(Failure::unsupported("of a list of integers"));
-        };
-        let data = data.iter().skip(*start).step_by(*step).take(*len).copied().collect();
-        return Ok(Value::Ints { shape, data });
-    }
-    let x = call.float(0)?;
-    Ok(Value::Node(call.push(Op::Slice { start, step, shape }, &[x])?))
+    let rank = call.shape(joined)?.len();
+    let at_axis = |n: usize| (0..rank).map(|i| if i == axis { n } else { 0 }).collect();
+    let frame = call.push(Op::Concat { axis }, &parts)?;
+    let padded = call.push(Op::Pad { before: at_axis(low), after: at_axis(high) }, &[joined])?;
+    Ok(Value::Node(call.push(Op::Add, &[padded, frame])?))
 }
 
 pub(super) fn constant<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
@@ -290,20 +246,32 @@ pub(super) fn shape<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> 
     Ok(Value::Ints { shape: vec![data.len()], data })
 }
 
-/// Of integers alone: picking axes out of a shape.
-pub(super) fn gather<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
-    let Value::Ints { shape, data } = call.value(0)? else {
-        return Err(Failure::unsupported("of a shape; use Slice"));
+/// A tensor of one value, floats or integers.
+pub(super) fn constant_of_shape<'a>(
+    call: &mut Call<'a, '_>,
+    attributes: Attributes<'a>,
+) -> Read<Value<'a>> {
+    let wanted = call.ints(0)?;
+    let shape: Option<Vec<usize>> =
+        wanted.iter().map(|&n| usize::try_from(n).ok().filter(|&n| n > 0)).collect();
+    let len = shape.as_deref().and_then(known_len).filter(|&n| n <= MAX_FILL);
+    let (Some(shape), Some(len)) = (shape, len) else {
+        let expected = format!("axes of at least 1 and at most {MAX_FILL} elements");
+        return Err(Error::invalid("shape", expected, format_args!("{wanted:?}")).into());
     };
-    if shape.len() > 1 || attributes.int("axis", 0)? != 0 {
-        return Err(Failure::unsupported("of a list of integers"));
+    let value = match attributes.tensor("value")? {
+        Some(tensor) => tensor::read(tensor, "value")?,
+        None => Data::Floats(Tensor::new(vec![1], vec![0.0])?),
+    };
+    match value {
+        Data::Floats(value) => {
+            let value = value.data().first().copied().unwrap_or_default();
+            let tensor = Tensor::new(shape, vec![value; len])?;
+            Ok(Value::Node(call.push(Op::Constant(tensor), &[])?))
+        }
+        Data::Ints { data, .. } if len <= MAX_INTS => {
+            Ok(Value::Ints { shape, data: vec![data.first().copied().unwrap_or_default(); len] })
+        }
+        Data::Ints { .. } => Err(Error::invalid("integers", "at most 65536", len).into()),
     }
-    let Value::Ints { shape, data: indices } = call.value(1)? else {
-        return Err(Error::invalid("indices", "integers", "floats").into());
-    };
-    let data: Result<Vec<i64>> = indices
-        .iter()
-        .map(|&i| Ok(data.get(axis(i, data.len())?).copied().unwrap_or_default()))
-        .collect();
-    Ok(Value::Ints { shape, data: data? })
 }
