@@ -12,6 +12,7 @@ use crate::executor::{Step, execute};
 use crate::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign, WeightId};
 use crate::program::{Program, PublicProgram, Weights};
 use crate::{Error, Result};
+use product::Factors;
 use sci_core::Domain;
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 use zeroize::Zeroizing;
@@ -99,6 +100,10 @@ impl<D: Domain> Cleartext<'_, D> {
         Ok(Zeroizing::new(self.weights.get(id)?.to_signed()))
     }
 
+    fn factors<'w>(&self, values: &'w [i64]) -> Factors<'w> {
+        Factors { values, bits: self.public.weight_bits }
+    }
+
     fn bias(&self, id: Option<WeightId>) -> Result<Option<Zeroizing<Vec<u64>>>> {
         let data = id.map(|id| self.weights.get(id)).transpose()?;
         Ok(data.map(|data| Zeroizing::new(data.to_domain(self.domain))))
@@ -147,7 +152,7 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
     ) -> Result<Vec<u64>> {
         let bias = self.bias(bias)?;
         let bias = bias.as_ref().map(|bias| bias.as_slice());
-        product::conv(self.domain, x, &self.weight(weight)?, bias, geometry)
+        product::conv(self.domain, x, self.factors(&self.weight(weight)?), bias, geometry)
     }
 
     fn linear(
@@ -159,7 +164,7 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
     ) -> Result<Vec<u64>> {
         let bias = self.bias(bias)?;
         let bias = bias.as_ref().map(|bias| bias.as_slice());
-        product::linear(self.domain, x, &self.weight(weight)?, bias, geometry)
+        product::linear(self.domain, x, self.factors(&self.weight(weight)?), bias, geometry)
     }
 
     fn add(&mut self, x: &Vec<u64>, y: &Vec<u64>) -> Result<Vec<u64>> {

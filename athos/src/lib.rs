@@ -9,7 +9,8 @@
 //! * [`llil`] is the language of integer programs; [`program`] holds one with its weights and knows
 //!   how it travels; [`cleartext`] says what it computes, bit by bit; [`backend::Backend`] is what
 //!   else can run it, through [`executor::execute`].
-//! * [`preprocess`] turns pictures and tables into inputs; [`testing`] makes random programs.
+//! * [`preprocess`] turns pictures and tables into inputs; [`testing`] makes random programs; [`zoo`]
+//!   holds known architectures.
 //!
 //! Models, program files and the public programs of a peer are hostile input: everything that comes
 //! out of [`compile`], [`PublicProgram::from_blob`] and [`Program::from_bytes`] has been checked, and
@@ -24,6 +25,7 @@ pub mod error;
 pub mod executor;
 mod fixed;
 pub mod frontend;
+mod gemm;
 pub mod hlil;
 pub mod llil;
 pub mod lower;
@@ -33,6 +35,7 @@ pub mod program;
 mod shape;
 pub mod testing;
 mod text;
+pub mod zoo;
 
 pub use backend::Backend;
 pub use calibration::Calibration;

@@ -8,6 +8,7 @@ pub use check::{Plan, is_loopback};
 
 use crate::failure::{Failure, Result};
 use crate::model::Source;
+use crate::zoo_command::ZooCommand;
 use args::{CommandArgs, Line};
 use clap::Parser;
 use sci_core::channel::shaped::LinkShape;
@@ -30,6 +31,8 @@ pub enum Command {
     Inspect(Inspect),
     /// List operators.
     Ops,
+    /// Known architectures.
+    Zoo(ZooCommand),
 }
 
 /// A local run.
@@ -191,7 +194,10 @@ fn console(args: &Line) -> Console {
         Some(CommandArgs::Compile(compile)) => compile.console,
         Some(CommandArgs::Inspect(inspect)) => inspect.console,
         Some(CommandArgs::Ops(console)) => *console,
-        Some(CommandArgs::Tune(rest) | CommandArgs::Check(rest) | CommandArgs::Zoo(rest)) => {
+        Some(CommandArgs::Zoo(zoo)) => match zoo.action {
+            args::ZooAction::List(console) | args::ZooAction::Export { console, .. } => console,
+        },
+        Some(CommandArgs::Tune(rest) | CommandArgs::Check(rest)) => {
             args::ConsoleArgs { json: rest.rest.iter().any(|arg| arg == "--json"), verbose: 0 }
         }
     };
@@ -213,9 +219,7 @@ fn command(args: Line) -> Result<Command> {
             later("tune", "try settings with --bitwidth and --scale; a local run compares them")
         }
         Some(CommandArgs::Check(_)) => later("check", "`sci-run inspect` reads and checks a file"),
-        Some(CommandArgs::Zoo(_)) => {
-            later("zoo", "give an ONNX file, or an embedded model by name")
-        }
+        Some(CommandArgs::Zoo(zoo)) => check::zoo(zoo).map(Command::Zoo),
     }
 }
 
@@ -290,7 +294,7 @@ mod tests {
             ("sci-run --model ./m.onnx", "usage", "--input"),
             ("sci-run --nonsense", "usage", "--nonsense"),
             ("sci-run tune m.onnx --data val", "not_built", "tune"),
-            ("sci-run zoo", "not_built", "zoo"),
+            ("sci-run zoo export nothing", "usage", "nothing"),
             ("sci-run check m.sci", "not_built", "check"),
             ("sci-run infer a.png", "usage", "--connect"),
             ("sci-run infer a.png --connect 10.0.0.1:1", "usage", "--insecure-plaintext"),

@@ -15,10 +15,15 @@ use crate::embedded::Embedded;
 use crate::failure::{Failure, Result};
 use athos::llil::TensorInfo;
 use athos::preprocess::{InputKind, Layout, Preprocess};
+use athos::testing::Numbers;
 use athos::{PublicProgram, quantise};
 use std::fmt;
 use std::path::Path;
 use zeroize::Zeroizing;
+
+/// The name of an input of noise: numbers between -1 and 1, the same every time. For networks with
+/// random weights, whose time and traffic depend on neither.
+pub const RANDOM: &str = "random";
 
 /// An input before the public program says what to do with it.
 pub struct Input {
@@ -35,6 +40,8 @@ enum Values {
     Picture { pixels: Zeroizing<Vec<u8>>, shape: [usize; 3], layout: Layout },
     /// Before preprocessing; the shape if the file has one.
     Raw { numbers: Zeroizing<Vec<f64>>, shape: Option<Vec<usize>> },
+    /// Noise of whatever shape the program wants.
+    Random,
     /// After it.
     Ready { numbers: Zeroizing<Vec<f32>>, shape: Vec<usize> },
 }
@@ -46,6 +53,11 @@ enum Values {
 pub fn read(names: &[String]) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for name in names {
+        if name == RANDOM {
+            let name = name.clone();
+            inputs.push(Input { name, label: None, values: Values::Random });
+            continue;
+        }
         match Embedded::named(name) {
             Some(model) => embedded(model, &mut inputs)?,
             None => {
@@ -96,6 +108,7 @@ impl Input {
                 same_shape(tensor, shape)?;
                 numbers.clone()
             }
+            Values::Random => noise(tensor.len()),
             Values::Picture { pixels, shape, layout } => {
                 picture(tensor, rule, pixels, *shape, *layout)?
             }
@@ -111,6 +124,13 @@ impl Input {
             false => Err(Failure::invalid("input", "finite numbers", "another")),
         }
     }
+}
+
+/// Numbers of 24 bits between -1 and 1.
+fn noise(len: usize) -> Zeroizing<Vec<f32>> {
+    let mut numbers = Numbers::new(0);
+    let unit = |bits: u64| (bits >> 40) as f32 / (1u32 << 23) as f32 - 1.0;
+    Zeroizing::new((0..len).map(|_| unit(numbers.next_u64())).collect())
 }
 
 /// Preprocesses a picture; a grey one becomes a colour one if need be.

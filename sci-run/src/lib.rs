@@ -22,6 +22,7 @@ pub mod serve;
 pub mod tools;
 pub mod two_party;
 pub mod voice;
+pub mod zoo_command;
 
 use cli::{Command, Console, Parsed};
 use failure::{EXIT_FAILED, Failure, Result};
@@ -78,6 +79,7 @@ fn execute(command: &Command, console: Console, voice: &Voice) -> Result<u8> {
         Command::Compile(compile) => tools::compile(compile, console.json)?,
         Command::Inspect(inspect) => tools::inspect(inspect, console.json)?,
         Command::Ops => tools::ops(console.json),
+        Command::Zoo(zoo) => zoo_command::run(zoo, console.json)?,
     }
     Ok(0)
 }

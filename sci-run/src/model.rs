@@ -6,6 +6,9 @@ use crate::cli::{DomainKind, Plan};
 use crate::embedded::{EMBEDDED, Embedded};
 use crate::failure::{Failure, Result};
 use crate::parameters;
+use crate::zoo_command::DEFAULT_SEED;
+use athos::hlil::Graph;
+use athos::zoo::{self, Architecture, Weights};
 use athos::{CompileOptions, Limits, Preprocess, Program};
 use sci_core::{AnyDomain, Ring};
 use std::fs::File;
@@ -22,6 +25,8 @@ const MAX_SMALL_BYTES: u64 = 256 << 20;
 pub enum Source {
     /// Part of this program.
     Embedded(&'static Embedded),
+    /// A known architecture with random weights.
+    Zoo(&'static Architecture),
     /// A file.
     File(PathBuf),
 }
@@ -35,18 +40,24 @@ impl Source {
         if let Some(model) = Embedded::named(text) {
             return Ok(Self::Embedded(model));
         }
+        if let Some(architecture) = zoo::find(text) {
+            return Ok(Self::Zoo(architecture));
+        }
         if is_path(text) {
             return Ok(Self::File(PathBuf::from(text)));
         }
         let names = EMBEDDED.each_ref().map(|model| model.name).join(", ");
-        let cause = format!("model: expected {names} or a file, got {text}");
-        Err(Failure::usage(cause).hint("a path has a separator or an extension: ./name"))
+        let cause = format!("model: expected {names}, a zoo name or a file, got {text}");
+        let hint =
+            "`sci-run zoo list` has the names; a path has a separator or an extension: ./name";
+        Err(Failure::usage(cause).hint(hint))
     }
 
     /// The name of the model.
     pub fn name(&self) -> String {
         match self {
             Self::Embedded(model) => model.name.to_string(),
+            Self::Zoo(architecture) => architecture.name.to_string(),
             Self::File(path) => {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 let safe = |c: char| if c.is_control() { '_' } else { c };
@@ -59,23 +70,26 @@ impl Source {
     pub fn argument(&self) -> std::ffi::OsString {
         match self {
             Self::Embedded(model) => model.name.into(),
+            Self::Zoo(architecture) => architecture.name.into(),
             Self::File(path) => path.into(),
         }
     }
 
-    /// The model file alone.
+    /// The float graph.
     ///
     /// # Errors
     /// A program file, which has forgotten its floats, and those of reading.
-    pub fn onnx(&self) -> Result<std::borrow::Cow<'static, [u8]>> {
+    pub fn graph(&self) -> Result<Graph> {
         match self {
-            Self::Embedded(model) => Ok(model.onnx.into()),
+            Self::Embedded(model) => Ok(athos::frontend::onnx::read(model.onnx, None)?),
+            Self::Zoo(architecture) => Ok(architecture.graph(Weights::Seeded(DEFAULT_SEED))?),
             Self::File(path) => {
                 let bytes = read(path, MAX_MODEL_BYTES)?;
-                match Program::recognise(&bytes) {
-                    true => Err(Failure::invalid(path.display(), "an ONNX file", "a program file")),
-                    false => Ok(bytes.into()),
+                if Program::recognise(&bytes) {
+                    return Err(Failure::invalid(path.display(), "an ONNX file", "a program file"));
                 }
+                let graph = athos::frontend::onnx::read(&bytes, None);
+                graph.map_err(|e| Failure::from(e).at(path.display()))
             }
         }
     }
@@ -92,6 +106,11 @@ impl Source {
                     None => parse_preprocessing(model.preprocess)?,
                 };
                 compile(model.onnx, self.name(), plan, Some(preprocess))
+            }
+            Self::Zoo(_) => {
+                let preprocess = plan.preprocess.as_deref().map(preprocessing).transpose()?;
+                let options = options(self.name(), plan, preprocess)?;
+                Ok(athos::compile_graph(self.graph()?, &options)?)
             }
             Self::File(path) => {
                 let place = |failure: Failure| failure.at(path.display());
@@ -143,14 +162,18 @@ fn compile(
     plan: &Plan,
     preprocess: Option<Preprocess>,
 ) -> Result<Program> {
+    Ok(athos::compile(onnx, &options(name, plan, preprocess)?)?)
+}
+
+/// What the command line says, as the compiler wants it.
+fn options(name: String, plan: &Plan, preprocess: Option<Preprocess>) -> Result<CompileOptions> {
     let (bitwidth, scale) = plan.precision()?;
     let domain = match plan.domain.unwrap_or(DomainKind::Ring) {
         DomainKind::Ring => AnyDomain::Ring(Ring::new(bitwidth)?),
         DomainKind::Field => AnyDomain::Field(modulus::field(bitwidth)?),
     };
     let output = plan.output.unwrap_or_default();
-    let options = CompileOptions { name, output, preprocess, ..CompileOptions::new(domain, scale) };
-    Ok(athos::compile(onnx, &options)?)
+    Ok(CompileOptions { name, output, preprocess, ..CompileOptions::new(domain, scale) })
 }
 
 /// A program file says everything itself; what the user says must agree.
@@ -232,7 +255,8 @@ mod tests {
         assert!(matches!(Source::parse("digits"), Ok(Source::Embedded(_))));
         assert!(matches!(Source::parse("model.onnx"), Ok(Source::File(_))));
         assert!(matches!(Source::parse("./digits"), Ok(Source::File(_))));
-        assert_eq!(Source::parse("resnet50").unwrap_err().exit, 2);
+        assert!(matches!(Source::parse("resnet50"), Ok(Source::Zoo(_))));
+        assert_eq!(Source::parse("resnet").unwrap_err().exit, 2);
         assert_eq!(Source::parse("a/b.c.onnx").unwrap().name(), "b.c");
     }
 }

@@ -38,8 +38,7 @@ struct Summary {
 pub fn compile(compile: &Compile, json: bool) -> Result<()> {
     match &compile.target {
         CompileTarget::Hlil => {
-            let graph = athos::frontend::onnx::read(&compile.model.onnx()?, None)?;
-            print(graph.to_string().as_bytes());
+            print(compile.model.graph()?.to_string().as_bytes());
             Ok(())
         }
         CompileTarget::Llil => {

@@ -1,99 +1,153 @@
 //! Blocked, multi-threaded products of a weight matrix and a patch matrix over a domain.
 //!
-//! With |w| < 2^a, |x̂| < 2^b and k terms, sums below 2^63 are exact in 64 bits; over Z_2^l wrapping
-//! 64-bit sums are right in any case, because 2^l divides 2^64. What is left, wide sums over Z_n,
-//! goes through 128 bits.
+//! **Method.** The product is computed on doubles, whose fused multiplication and addition is the
+//! fastest exact integer arithmetic that processors have: a sum of k products of integers below 2^a
+//! and 2^b in magnitude is exact, in any order, as long as k·2^(a+b) <= 2^53. Where weights and inputs
+//! together are wider, they are cut into digits (base 2^a and 2^b, the last digit signed), every pair
+//! of digits is multiplied on its own, and the exact partial sums are put together in the domain:
+//! W·x = Σ_ij 2^(a·i + b·j) W_i·x_j. Over Z_2^l a partial sum that weighs 2^64 or more is not
+//! computed. At l = 37 and s = 12 one pair is the rule for a cleartext run, two for a share.
+//!
+//! How many digits there are follows from the declared bounds of the weights, the number of terms and
+//! the range of the inputs, never from single weights.
 
+use crate::gemm::{self, Left, Scratch};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use sci_core::geometry::{ConvGeometry, LinearGeometry};
 use sci_core::{AnyDomain, Domain};
+use zeroize::Zeroizing;
 
-/// Elements of a patch tile: what one core's cache holds.
-const TILE: usize = 1 << 15;
+/// Where exact partial sums are put together.
+pub(super) trait Sums: Copy + Send + Sync {
+    /// A sum in the making.
+    type Word: Copy + Default + Send + Sync;
+    /// A finished one.
+    type Element: Copy + Default + Send + Sync;
 
-/// Output columns accumulated at a time.
-const COLUMNS: usize = 128;
+    /// What a partial sum is multiplied by.
+    type Weight: Copy + Send + Sync;
 
-/// Output rows that share the reading of a patch row.
-const ROWS: usize = 4;
+    /// 2^shift, or nothing if that is zero here.
+    fn weight(self, shift: u32) -> Option<Self::Weight>;
 
-/// How products are summed.
-trait Accumulator: Copy + Default + Send + Sync {
-    fn add_product(&mut self, w: i64, x: i64);
-    fn finish<D: Domain>(self, domain: D) -> u64;
+    /// word + partial·weight.
+    fn add(self, word: Self::Word, partial: i64, weight: Self::Weight) -> Self::Word;
+
+    /// word + w·x, for single products.
+    fn add_product(self, word: Self::Word, w: i64, x: i64) -> Self::Word;
+
+    /// The sum plus a bias.
+    fn finish(self, word: Self::Word, bias: Self::Element) -> Result<Self::Element>;
 }
 
-#[derive(Clone, Copy, Default)]
-struct Wrapping(i64);
+/// Sums in a domain, on representatives.
+#[derive(Clone, Copy)]
+struct InRing<D: Domain>(D);
 
-impl Accumulator for Wrapping {
+impl<D: Domain> Sums for InRing<D> {
+    type Word = u64;
+    type Element = u64;
+    type Weight = u32;
+
+    fn weight(self, shift: u32) -> Option<u32> {
+        (shift < self.0.bits()).then_some(shift)
+    }
+
     #[inline(always)]
-    fn add_product(&mut self, w: i64, x: i64) {
-        self.0 = self.0.wrapping_add(w.wrapping_mul(x));
+    fn add(self, word: u64, partial: i64, shift: u32) -> u64 {
+        word.wrapping_add((partial as u64) << shift)
     }
 
-    fn finish<D: Domain>(self, domain: D) -> u64 {
-        domain.from_signed(self.0)
-    }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Wide(i128);
-
-impl Accumulator for Wide {
     #[inline(always)]
-    fn add_product(&mut self, w: i64, x: i64) {
-        self.0 += i128::from(w) * i128::from(x);
+    fn add_product(self, word: u64, w: i64, x: i64) -> u64 {
+        word.wrapping_add((w as u64).wrapping_mul(x as u64))
     }
 
-    fn finish<D: Domain>(self, domain: D) -> u64 {
-        let magnitude = domain.reduce_wide(self.0.unsigned_abs());
-        if self.0 < 0 { domain.neg(magnitude) } else { magnitude }
+    #[inline(always)]
+    fn finish(self, word: u64, bias: u64) -> Result<u64> {
+        Ok(self.0.reduce(word.wrapping_add(bias)))
     }
 }
 
-/// Whether 64-bit sums of `terms` products are right in the domain.
-fn wrapping_is_exact<D: Domain>(domain: D, weights: &[i64], terms: usize) -> bool {
-    if matches!(domain.any(), AnyDomain::Ring(_)) {
-        return true;
+/// Sums modulo n.
+#[derive(Clone, Copy)]
+struct Modular<D: Domain>(D);
+
+impl<D: Domain> Sums for Modular<D> {
+    type Word = u64;
+    type Element = u64;
+
+    type Weight = u64;
+
+    fn weight(self, shift: u32) -> Option<u64> {
+        Some((0..shift).fold(self.0.reduce(1), |weight, _| self.0.add(weight, weight)))
     }
-    let largest = weights.iter().map(|w| w.unsigned_abs()).max().unwrap_or(0);
-    let bound = u128::from(largest) * (domain.modulus() / 2 + 1);
-    bound.checked_mul(terms as u128).is_some_and(|bound| bound < 1 << 63)
+
+    fn add(self, word: u64, partial: i64, weight: u64) -> u64 {
+        self.0.add(word, self.0.mul(self.0.from_signed(partial), weight))
+    }
+
+    fn add_product(self, word: u64, w: i64, x: i64) -> u64 {
+        self.0.add(word, self.0.mul(self.0.from_signed(w), self.0.from_signed(x)))
+    }
+
+    fn finish(self, word: u64, bias: u64) -> Result<u64> {
+        Ok(self.0.add(word, bias))
+    }
 }
 
-/// out[row][columns] = sum over k of weights[row][k]·patches[k][column], for rows in blocks.
-fn accumulate<A: Accumulator, D: Domain>(
-    domain: D,
-    weights: &[i64],
-    patches: &[i64],
-    columns: usize,
-    mut emit: impl FnMut(usize, usize, u64),
-) {
-    let terms = patches.len() / columns;
-    let rows = weights.len() / terms;
-    for start in (0..columns).step_by(COLUMNS) {
-        let width = COLUMNS.min(columns - start);
-        let mut sums = [[A::default(); COLUMNS]; ROWS];
-        for sums in &mut sums[..rows] {
-            sums[..width].fill(A::default());
-        }
-        for (k, patch) in patches.chunks_exact(columns).enumerate() {
-            let patch = &patch[start..start + width];
-            for (row, sums) in sums[..rows].iter_mut().enumerate() {
-                let w = weights[row * terms + k];
-                for (sum, &x) in sums[..width].iter_mut().zip(patch) {
-                    sum.add_product(w, x);
-                }
-            }
-        }
-        for (row, sums) in sums[..rows].iter().enumerate() {
-            for (column, sum) in sums[..width].iter().enumerate() {
-                emit(row, start + column, sum.finish(domain));
-            }
-        }
+/// How operands are cut so that every partial sum is exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digits {
+    /// Bits of a digit of a weight, and how many digits.
+    weight: (u32, u32),
+    /// The same of an input.
+    input: (u32, u32),
+}
+
+/// Doubles hold all integers up to 2^53.
+const EXACT_BITS: u32 = f64::MANTISSA_DIGITS;
+
+impl Digits {
+    /// For |w| <= 2^weight_bits, |x| <= 2^input_bits and so many terms: the fewest pairs of digits.
+    fn plan(weight_bits: u32, input_bits: u32, terms: usize) -> Self {
+        let (weight_bits, input_bits) = (weight_bits.clamp(1, 64), input_bits.clamp(1, 64));
+        let log_terms = usize::BITS - (terms.max(1) - 1).leading_zeros();
+        let budget = EXACT_BITS - log_terms.min(31);
+        let of = |count: u32| {
+            let weight = weight_bits.div_ceil(count);
+            let input = budget.checked_sub(weight).filter(|&bits| bits > 0)?;
+            Some(Self { weight: (weight, count), input: (input, input_bits.div_ceil(input)) })
+        };
+        // 2^31 terms leave 22 bits: 11 digits of 6 bits always do.
+        let plans = (1..=11).filter_map(of);
+        let best = plans.min_by_key(|plan| plan.weight.1 * plan.input.1);
+        best.unwrap_or(Self { weight: (6, 11), input: (6, 11) })
     }
+
+    /// By how many bits the product of digit i of a weight and digit j of an input counts.
+    fn shift(self, i: u32, j: u32) -> u32 {
+        i * self.weight.0 + j * self.input.0
+    }
+
+    /// Digit i of so many of `bits` bits.
+    #[inline(always)]
+    fn digit(value: i64, i: u32, (bits, count): (u32, u32)) -> f64 {
+        if count == 1 {
+            return value as f64;
+        }
+        // A digit count above one has digits below 64 bits.
+        let rest = value >> (i * bits).min(63);
+        let digit = if i + 1 == count { rest } else { rest & ((1 << bits) - 1) };
+        digit as f64
+    }
+}
+
+/// The bits of the largest magnitude.
+fn magnitude_bits(values: impl Iterator<Item = i64>) -> u32 {
+    let all = values.fold(0u64, |all, v| all | v.unsigned_abs());
+    u64::BITS - all.leading_zeros()
 }
 
 fn check(what: &str, expected: usize, got: usize) -> Result<()> {
@@ -103,102 +157,275 @@ fn check(what: &str, expected: usize, got: usize) -> Result<()> {
     Err(Error::Misuse(format!("{got} {what} where there have to be {expected}")))
 }
 
+/// Integers with a bound on them.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a> {
+    /// The integers.
+    pub values: &'a [i64],
+    /// All lie in -2^(bits-1)..2^(bits-1).
+    pub bits: u32,
+}
+
+/// Runs a function with the sums of a domain.
+macro_rules! with_sums {
+    ($domain:expr, $sums:ident => $body:expr) => {
+        if matches!($domain.any(), AnyDomain::Ring(_)) {
+            let $sums = InRing($domain);
+            $body
+        } else {
+            let $sums = Modular($domain);
+            $body
+        }
+    };
+}
+
 /// Convolution plus bias.
+///
+/// # Errors
+/// [`Error::Misuse`] if a length is not that of the geometry.
 pub fn conv<D: Domain>(
     domain: D,
     x: &[u64],
-    weights: &[i64],
+    weights: Factors<'_>,
     bias: Option<&[u64]>,
     geometry: &ConvGeometry,
 ) -> Result<Vec<u64>> {
-    if wrapping_is_exact(domain, weights, geometry.patch_len()) {
-        conv_by::<Wrapping, D>(domain, x, weights, bias, geometry)
-    } else {
-        conv_by::<Wide, D>(domain, x, weights, bias, geometry)
-    }
-}
-
-fn conv_by<A: Accumulator, D: Domain>(
-    domain: D,
-    x: &[u64],
-    weights: &[i64],
-    bias: Option<&[u64]>,
-    geometry: &ConvGeometry,
-) -> Result<Vec<u64>> {
-    check("inputs", geometry.input_len(), x.len())?;
-    check("weights", geometry.weight_len(), weights.len())?;
-    check("biases", geometry.out_channels(), bias.map_or(geometry.out_channels(), <[u64]>::len))?;
-    let x: Vec<i64> = x.iter().map(|&x| domain.to_signed(x)).collect();
-    let (positions, terms) = (geometry.positions(), geometry.patch_len());
-    let group_weights = geometry.group_out() * terms;
-    let mut out = vec![0; geometry.output_len()];
-    let image_len = geometry.in_channels() * geometry.input_plane();
-    let tile = (TILE / terms).max(if terms <= 1 << 16 { 64 } else { 1 }).min(positions);
-    let mut patches = vec![0; terms * tile];
-    let groups = out.chunks_mut(geometry.group_out() * positions).enumerate();
-    for (i, out) in groups {
-        let (image, group) = (i / geometry.groups(), i % geometry.groups());
-        let image = &x[image * image_len..][..image_len];
-        let weights = &weights[group * group_weights..][..group_weights];
-        for start in (0..positions).step_by(tile) {
-            let width = tile.min(positions - start);
-            let patches = &mut patches[..terms * width];
-            geometry.im2col(image, group, start..start + width, 0, patches)?;
-            let patches = &*patches;
-            out.par_chunks_mut(ROWS * positions).zip(weights.par_chunks(ROWS * terms)).for_each(
-                |(out, weights)| {
-                    accumulate::<A, D>(domain, weights, patches, width, |row, column, value| {
-                        out[row * positions + start + column] = value;
-                    });
-                },
-            );
-        }
-    }
-    if let Some(bias) = bias {
-        let planes = out.chunks_mut(positions).zip(bias.iter().cycle());
-        planes.for_each(|(plane, &b)| plane.iter_mut().for_each(|y| *y = domain.add(*y, b)));
-    }
-    Ok(out)
+    let x = Zeroizing::new(x.iter().map(|&x| domain.to_signed(x)).collect::<Vec<_>>());
+    with_sums!(domain, sums => conv_by(sums, &x, weights, bias, geometry))
 }
 
 /// x·W^T plus bias.
+///
+/// # Errors
+/// [`Error::Misuse`] if a length is not that of the geometry.
 pub fn linear<D: Domain>(
     domain: D,
     x: &[u64],
-    weights: &[i64],
+    weights: Factors<'_>,
     bias: Option<&[u64]>,
     geometry: &LinearGeometry,
 ) -> Result<Vec<u64>> {
-    if wrapping_is_exact(domain, weights, geometry.inner()) {
-        linear_by::<Wrapping, D>(domain, x, weights, bias, geometry)
-    } else {
-        linear_by::<Wide, D>(domain, x, weights, bias, geometry)
+    let x = Zeroizing::new(x.iter().map(|&x| domain.to_signed(x)).collect::<Vec<_>>());
+    with_sums!(domain, sums => linear_by(sums, &x, weights, bias, geometry))
+}
+
+/// The digits of a weight matrix, ready to multiply.
+fn pack(weights: &[i64], depth: usize, digits: Digits) -> Vec<Left<f64>> {
+    let (bits, count) = digits.weight;
+    (0..count).map(|i| Left::pack(weights, depth, |w| Digits::digit(w, i, (bits, count)))).collect()
+}
+
+/// One digit of every input.
+fn digits_of(x: &[i64], i: u32, digits: (u32, u32)) -> Zeroizing<Vec<f64>> {
+    let mut out = Zeroizing::new(vec![0.0; x.len()]);
+    const CHUNK: usize = 1 << 14;
+    out.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(out, x)| {
+        for (y, &x) in out.iter_mut().zip(x) {
+            *y = Digits::digit(x, i, digits);
+        }
+    });
+    out
+}
+
+pub(super) fn conv_by<S: Sums>(
+    sums: S,
+    x: &[i64],
+    weights: Factors<'_>,
+    bias: Option<&[S::Element]>,
+    geometry: &ConvGeometry,
+) -> Result<Vec<S::Element>> {
+    check("inputs", geometry.input_len(), x.len())?;
+    check("weights", geometry.weight_len(), weights.values.len())?;
+    check("biases", geometry.out_channels(), bias.map_or(geometry.out_channels(), <[_]>::len))?;
+    let depth = geometry.patch_len();
+    let digits =
+        Digits::plan(weights.bits.saturating_sub(1), magnitude_bits(x.iter().copied()), depth);
+    let groups = weights.values.chunks(geometry.group_out() * depth);
+    let lefts: Vec<Vec<Left<f64>>> = groups.map(|w| pack(w, depth, digits)).collect();
+    let inputs: Vec<_> = (0..digits.input.1).map(|j| digits_of(x, j, digits.input)).collect();
+    let image_len = geometry.in_channels() * geometry.input_plane();
+    let mut out = vec![S::Element::default(); geometry.output_len()];
+    let tiles = gemm::tiles(geometry, rayon::current_num_threads(), &mut out);
+    tiles.into_par_iter().try_for_each_init(
+        || (Scratch::default(), Vec::new()),
+        |(scratch, words), mut tile| {
+            let width = tile.rows.first().map_or(0, |row| row.len());
+            words.clear();
+            words.resize(tile.rows.len() * width, S::Word::default());
+            for (j, input) in (0..).zip(&inputs) {
+                let image = &input[tile.image * image_len..][..image_len];
+                scratch.load(geometry, image, &tile)?;
+                for (i, left) in (0..).zip(&lefts[tile.group]) {
+                    if let Some(weight) = sums.weight(digits.shift(i, j)) {
+                        accumulate(sums, scratch.multiply(left), words, weight);
+                    }
+                }
+            }
+            let first = tile.group * geometry.group_out();
+            for (i, (row, words)) in tile.rows.iter_mut().zip(words.chunks(width)).enumerate() {
+                let bias = bias.map_or(S::Element::default(), |bias| bias[first + i]);
+                for (y, &word) in row.iter_mut().zip(words) {
+                    *y = sums.finish(word, bias)?;
+                }
+            }
+            Ok::<(), Error>(())
+        },
+    )?;
+    Ok(out)
+}
+
+/// Adds partial sums.
+fn accumulate<'a, S: Sums>(
+    sums: S,
+    rows: impl Iterator<Item = &'a [f64]>,
+    words: &mut [S::Word],
+    weight: S::Weight,
+) {
+    let mut words = words.iter_mut();
+    for row in rows {
+        for (&partial, word) in row.iter().zip(&mut words) {
+            *word = sums.add(*word, partial as i64, weight);
+        }
     }
 }
 
-fn linear_by<A: Accumulator, D: Domain>(
-    domain: D,
-    x: &[u64],
-    weights: &[i64],
-    bias: Option<&[u64]>,
+/// Below so many rows of x, packing the weights costs more than it saves.
+const FEW_ROWS: usize = 4;
+/// Columns of y that are one thread's work, at least.
+const COLUMNS: usize = 16;
+
+pub(super) fn linear_by<S: Sums>(
+    sums: S,
+    x: &[i64],
+    weights: Factors<'_>,
+    bias: Option<&[S::Element]>,
     geometry: &LinearGeometry,
-) -> Result<Vec<u64>> {
+) -> Result<Vec<S::Element>> {
     check("inputs", geometry.input_len(), x.len())?;
-    check("weights", geometry.weight_len(), weights.len())?;
-    check("biases", geometry.outer(), bias.map_or(geometry.outer(), <[u64]>::len))?;
-    let x: Vec<i64> = x.iter().map(|&x| domain.to_signed(x)).collect();
-    let mut out = vec![0; geometry.output_len()];
-    for (x, out) in x.chunks(geometry.inner()).zip(out.chunks_mut(geometry.outer())) {
-        out.par_iter_mut().zip(weights.par_chunks(geometry.inner())).with_min_len(16).for_each(
-            |(y, row)| {
-                let mut sum = A::default();
-                row.iter().zip(x).for_each(|(&w, &x)| sum.add_product(w, x));
-                *y = sum.finish(domain);
-            },
-        );
-        if let Some(bias) = bias {
-            domain.add_assign(out, bias);
+    check("weights", geometry.weight_len(), weights.values.len())?;
+    check("biases", geometry.outer(), bias.map_or(geometry.outer(), <[_]>::len))?;
+    let (inner, outer) = (geometry.inner(), geometry.outer());
+    let bias = |column: usize| bias.map_or(S::Element::default(), |bias| bias[column]);
+    let mut out = vec![S::Element::default(); geometry.output_len()];
+    if geometry.rows() < FEW_ROWS {
+        for (x, out) in x.chunks(inner).zip(out.chunks_mut(outer)) {
+            let columns = out.par_iter_mut().zip(weights.values.par_chunks(inner)).enumerate();
+            columns.with_min_len(COLUMNS).try_for_each(|(column, (y, row))| {
+                let products = row.iter().zip(x);
+                let sum =
+                    products.fold(S::Word::default(), |sum, (&w, &x)| sums.add_product(sum, w, x));
+                *y = sums.finish(sum, bias(column))?;
+                Ok::<(), Error>(())
+            })?;
+        }
+        return Ok(out);
+    }
+    // y^T = W·x^T: a product whose patch matrix is x with its axes exchanged.
+    let digits =
+        Digits::plan(weights.bits.saturating_sub(1), magnitude_bits(x.iter().copied()), inner);
+    let lefts = pack(weights.values, inner, digits);
+    let tile = (out.len() / outer).div_ceil(rayon::current_num_threads()).clamp(1, 256);
+    out.par_chunks_mut(tile * outer)
+        .zip(x.par_chunks(tile * inner))
+        .try_for_each(|(out, x)| {
+            let (mut scratch, width) = (Scratch::default(), x.len() / inner);
+            let mut words = vec![S::Word::default(); outer * width];
+            for j in 0..digits.input.1 {
+                let columns = (0..inner).flat_map(|k| x.iter().skip(k).step_by(inner));
+                let columns = columns.map(|&x| Digits::digit(x, j, digits.input));
+                let columns: Zeroizing<Vec<f64>> = Zeroizing::new(columns.collect());
+                scratch.load_rows(inner, width, |k| &columns[k * width..]);
+                for (i, left) in (0..).zip(&lefts) {
+                    if let Some(weight) = sums.weight(digits.shift(i, j)) {
+                        accumulate(sums, scratch.multiply(left), &mut words, weight);
+                    }
+                }
+            }
+            for (column, words) in words.chunks(width).enumerate() {
+                for (y, &word) in out[column..].iter_mut().step_by(outer).zip(words) {
+                    *y = sums.finish(word, bias(column))?;
+                }
+            }
+            Ok(())
+        })
+        .map(|()| out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Numbers;
+    use sci_core::geometry::{ConvSpec, Window};
+    use sci_core::{Field, Ring};
+
+    #[test]
+    fn plans_are_exact_and_cover_all_bits() {
+        for terms in [1, 2, 9, 4608, (1 << 20) + 1, 1 << 31] {
+            for weight_bits in 1..=63 {
+                for input_bits in 1..=64 {
+                    let plan = Digits::plan(weight_bits, input_bits, terms);
+                    let ((a, i), (b, j)) = (plan.weight, plan.input);
+                    assert!(a * i >= weight_bits && b * j >= input_bits, "{plan:?}");
+                    assert!((terms as u128) << (a + b) <= 1 << 53, "{terms} terms: {plan:?}");
+                }
+            }
+        }
+        // The cases that have to be fast: a cleartext run and a share of 37 bits.
+        let pairs = |plan: Digits| plan.weight.1 * plan.input.1;
+        assert_eq!(pairs(Digits::plan(15, 22, 4608)), 1);
+        assert_eq!(pairs(Digits::plan(15, 36, 4608)), 2);
+    }
+
+    fn agree<D: Domain>(domain: D, bits: u32, seed: u64) {
+        let mut numbers = Numbers::new(seed);
+        let (rows, inner, outer) = (5, 300, 6);
+        let w: Vec<i64> = (0..outer * inner).map(|_| numbers.signed(bits)).collect();
+        let x: Vec<u64> =
+            (0..rows * inner).map(|_| domain.from_signed(numbers.signed(64))).collect();
+        let bias: Vec<u64> = (0..outer).map(|_| domain.from_signed(numbers.signed(64))).collect();
+        let expected = |x: &[u64], w: &[i64], bias: u64| {
+            x.iter()
+                .zip(w)
+                .fold(bias, |sum, (&x, &w)| domain.add(sum, domain.mul(x, domain.from_signed(w))))
+        };
+        let geometry = LinearGeometry::new(rows, inner, outer).unwrap();
+        let factors = Factors { values: &w, bits };
+        let y = linear(domain, &x, factors, Some(&bias), &geometry).unwrap();
+        for (i, &y) in y.iter().enumerate() {
+            let (row, column) = (i / outer, i % outer);
+            let expected =
+                expected(&x[row * inner..][..inner], &w[column * inner..][..inner], bias[column]);
+            assert_eq!(y, expected, "{domain}, {bits} bits");
+        }
+        // The same matrices as a pointwise convolution of two groups, whose patches are columns.
+        let geometry = ConvGeometry::new(ConvSpec {
+            batch: 1,
+            in_channels: 2 * inner,
+            out_channels: outer,
+            groups: 2,
+            input: [1, 1, rows],
+            window: Window::new([1; 3]),
+        })
+        .unwrap();
+        let image: Vec<u64> =
+            (0..2 * inner * rows).map(|i| x[i % rows * inner + i / rows % inner]).collect();
+        let z = conv(domain, &image, factors, Some(&bias), &geometry).unwrap();
+        for (i, &z) in z.iter().enumerate() {
+            assert_eq!(z, y[i % rows * outer + i / rows], "{domain}, {bits} bits");
         }
     }
-    Ok(out)
+
+    #[test]
+    fn digits_are_put_together_in_every_domain() {
+        for seed in 0..4 {
+            for weight_bits in [2, 13, 17, 40, 64] {
+                for bits in [1, 12, 37, 53, 63, 64] {
+                    agree(Ring::new(bits).unwrap(), weight_bits.min(bits.max(2)), seed);
+                }
+                for n in [3, 65537, 137438822401, 1 << 62] {
+                    agree(Field::new(n).unwrap(), weight_bits, seed);
+                }
+            }
+        }
+    }
 }

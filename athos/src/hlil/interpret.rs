@@ -1,6 +1,7 @@
 //! Running a float graph: the reference for accuracy.
 
 use super::{Graph, Op, Tensor};
+use crate::gemm::{self, Left, Scratch};
 use crate::llil::{AxisGeometry, Broadcast, Rearrange};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -109,42 +110,45 @@ fn pairwise(x: &Tensor, y: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Vec<f
 }
 
 fn conv(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &ConvGeometry) -> Result<Vec<f32>> {
-    let (positions, terms) = (geometry.positions(), geometry.patch_len());
     let image_len = geometry.in_channels() * geometry.input_plane();
+    let groups = w.chunks(geometry.group_out() * geometry.patch_len());
+    let lefts: Vec<_> = groups.map(|w| Left::pack(w, geometry.patch_len(), |w| w)).collect();
     let mut out = vec![0.0; geometry.output_len()];
-    let tile = ((1 << 16) / terms).max(if terms <= 1 << 16 { 64 } else { 1 }).min(positions);
-    let mut patches = vec![0.0; terms * tile];
-    for (i, out) in out.chunks_mut(geometry.group_out() * positions).enumerate() {
-        let (image, group) = (i / geometry.groups(), i % geometry.groups());
-        let weights = &w[group * geometry.group_out() * terms..];
-        for start in (0..positions).step_by(tile) {
-            let width = tile.min(positions - start);
-            let patches = &mut patches[..terms * width];
-            let image = &x[image * image_len..][..image_len];
-            geometry.im2col(image, group, start..start + width, 0.0, patches)?;
-            let patches = &*patches;
-            out.par_chunks_mut(positions).zip(weights.par_chunks(terms)).enumerate().for_each(
-                |(channel, (out, weights))| {
-                    let out = &mut out[start..start + width];
-                    let channel = group * geometry.group_out() + channel;
-                    out.fill(bias.map_or(0.0, |bias| bias[channel]));
-                    for (w, patch) in weights.iter().zip(patches.chunks_exact(width)) {
-                        out.iter_mut().zip(patch).for_each(|(y, x)| *y += w * x);
-                    }
-                },
-            );
+    let tiles = gemm::tiles(geometry, rayon::current_num_threads(), &mut out);
+    tiles.into_par_iter().try_for_each_init(Scratch::default, |scratch, mut tile| {
+        scratch.load(geometry, &x[tile.image * image_len..][..image_len], &tile)?;
+        let first = tile.group * geometry.group_out();
+        let sums = scratch.multiply(&lefts[tile.group]);
+        for (i, (row, sums)) in tile.rows.iter_mut().zip(sums).enumerate() {
+            let bias = bias.map_or(0.0, |bias| bias[first + i]);
+            row.iter_mut().zip(sums).for_each(|(y, sum)| *y = sum + bias);
         }
-    }
+        Ok::<(), Error>(())
+    })?;
     Ok(out)
 }
 
+/// Partial sums of an inner product: as many as vector registers like.
+const LANES: usize = 16;
+
 fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &LinearGeometry) -> Vec<f32> {
-    let mut out = Vec::with_capacity(geometry.output_len());
-    for x in x.chunks(geometry.inner()) {
-        out.extend(w.chunks(geometry.inner()).enumerate().map(|(i, w)| {
-            let sum: f32 = w.iter().zip(x).map(|(w, x)| w * x).sum();
-            sum + bias.map_or(0.0, |bias| bias[i])
-        }));
+    let mut out = vec![0.0; geometry.output_len()];
+    for (x, out) in x.chunks(geometry.inner()).zip(out.chunks_mut(geometry.outer())) {
+        out.par_iter_mut()
+            .zip(w.par_chunks(geometry.inner()))
+            .enumerate()
+            .with_min_len(16)
+            .for_each(|(i, (y, w))| {
+                let ((x, x_rest), (w, w_rest)) = (x.as_chunks::<LANES>(), w.as_chunks::<LANES>());
+                let mut sums = [0.0; LANES];
+                for (x, w) in x.iter().zip(w) {
+                    for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                        *sum += x * w;
+                    }
+                }
+                let rest: f32 = x_rest.iter().zip(w_rest).map(|(x, w)| x * w).sum();
+                *y = sums.iter().sum::<f32>() + rest + bias.map_or(0.0, |bias| bias[i]);
+            });
     }
     out
 }

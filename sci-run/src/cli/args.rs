@@ -34,16 +34,17 @@ pub(super) enum CommandArgs {
     Tune(LaterArgs),
     /// Check a program file (not built yet).
     Check(LaterArgs),
-    /// Known architectures (not built yet).
-    Zoo(LaterArgs),
+    /// Known architectures with random weights, to measure time and traffic.
+    Zoo(ZooArgs),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct LocalArgs {
-    /// Embedded model (digits, breast-cancer) or file [default: digits]
+    /// Embedded model (digits, breast-cancer), zoo name or file [default: digits]
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) model: Option<String>,
-    /// Inputs of the client: files or the name of an embedded set [default: those of the model]
+    /// Inputs of the client: files, the name of an embedded set, or `random` [default: those of the
+    /// model]
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     pub(super) input: Vec<String>,
     /// Shape of the link between the two processes: loopback, lan, wan, lan-cheetah, wan-cheetah or
@@ -63,7 +64,7 @@ pub(super) struct LocalArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Embedded model (digits, breast-cancer), model.onnx or program.sci
+    /// Embedded model (digits, breast-cancer), zoo name, model.onnx or program.sci
     pub(super) model: String,
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7700")]
@@ -154,12 +155,37 @@ pub(super) struct CompileArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct InspectArgs {
-    /// Embedded model, model.onnx or program.sci
+    /// Embedded model, zoo name, model.onnx or program.sci
     pub(super) model: String,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
     #[command(flatten)]
     pub(super) console: ConsoleArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ZooArgs {
+    #[command(subcommand)]
+    pub(super) action: ZooAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ZooAction {
+    /// Show all names.
+    List(ConsoleArgs),
+    /// Write one as an ONNX file.
+    Export {
+        /// Its name.
+        name: String,
+        /// Where to write it [default: the name with .onnx].
+        #[arg(short, long, value_name = "FILE.onnx")]
+        output_file: Option<PathBuf>,
+        /// Seed of the weights.
+        #[arg(long, default_value_t = crate::zoo_command::DEFAULT_SEED)]
+        seed: u64,
+        #[command(flatten)]
+        console: ConsoleArgs,
+    },
 }
 
 /// What a command that comes later may be given.

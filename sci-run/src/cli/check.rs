@@ -9,6 +9,7 @@ use crate::model::Source;
 use crate::model::modulus;
 use crate::parameters;
 use crate::planner::Backend;
+use crate::zoo_command::ZooCommand;
 use athos::OutputForm;
 use sci_core::channel::shaped::LinkShape;
 use sci_ot::OtKind;
@@ -152,6 +153,7 @@ pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
     let inputs = match &model {
         _ if !args.input.is_empty() => args.input,
         Source::Embedded(model) => vec![model.name.to_string()],
+        Source::Zoo(_) => vec![crate::input::RANDOM.to_string()],
         Source::File(path) => {
             let cause = format!("{} needs the client's inputs: --input is missing", path.display());
             return Err(Failure::usage(cause).hint("--input FILE..."));
@@ -227,7 +229,7 @@ pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
         (Some(Emit::Cost), None) => CompileTarget::Cost,
         (None, Some(path)) => CompileTarget::File(path),
         (None, None) => CompileTarget::File(match &model {
-            Source::Embedded(model) => PathBuf::from(format!("{}.sci", model.name)),
+            Source::Embedded(_) | Source::Zoo(_) => PathBuf::from(format!("{}.sci", model.name())),
             Source::File(path) => path.with_extension("sci"),
         }),
     };
@@ -243,6 +245,17 @@ pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
 
 pub(super) fn inspect(args: args::InspectArgs) -> Result<Inspect> {
     Ok(Inspect { model: Source::parse(&args.model)?, plan: Plan::check(&args.plan, None)? })
+}
+
+pub(super) fn zoo(args: args::ZooArgs) -> Result<ZooCommand> {
+    Ok(match args.action {
+        args::ZooAction::List(_) => ZooCommand::List,
+        args::ZooAction::Export { name, output_file, seed, .. } => {
+            let architecture = crate::zoo_command::find(&name)?;
+            let path = output_file.unwrap_or_else(|| PathBuf::from(format!("{name}.onnx")));
+            ZooCommand::Export { architecture, seed, path }
+        }
+    })
 }
 
 fn party(args: &args::PartyArgs) -> Result<PartyOptions> {

@@ -4,6 +4,7 @@ use super::domain::cheapest_matmul;
 use super::{NetDomain, Side, TwoParty};
 use crate::linear::factor_bits;
 use athos::llil::Broadcast;
+use athos::product::Factors;
 use athos::{Error, Result, WeightId, Weights, product};
 use sci_core::Shares;
 use sci_core::geometry::{ConvGeometry, LinearGeometry};
@@ -66,12 +67,14 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
                 values.extend_from_slice(part.values());
             }
         }
-        let domain = self.domain;
+        let (domain, bits) = (self.domain, self.program.weight_bits);
         let mut out = Shares::from_canonical(domain, values);
         self.side.alone(&mut out, |weights| {
             let bias = bias.map(|bias| elements(weights, bias, domain)).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.as_slice());
-            product::conv(domain, x.values(), &signed(weights, weight)?, bias, geometry)
+            let own = signed(weights, weight)?;
+            let factors = Factors { values: &own, bits };
+            product::conv(domain, x.values(), factors, bias, geometry)
         })?;
         Ok(out)
     }
@@ -87,12 +90,14 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         let transposed = Zeroizing::new(transpose(x.values(), columns, inner));
         let shape = [rows, inner, columns];
         let product = self.cross(weight, 0..rows * inner, shape, &transposed)?;
-        let domain = self.domain;
+        let (domain, bits) = (self.domain, self.program.weight_bits);
         let mut out = Shares::from_canonical(domain, transpose(product.values(), rows, columns));
         self.side.alone(&mut out, |weights| {
             let bias = bias.map(|bias| elements(weights, bias, domain)).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.as_slice());
-            product::linear(domain, x.values(), &signed(weights, weight)?, bias, geometry)
+            let own = signed(weights, weight)?;
+            let factors = Factors { values: &own, bits };
+            product::linear(domain, x.values(), factors, bias, geometry)
         })?;
         Ok(out)
     }
