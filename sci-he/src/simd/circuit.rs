@@ -216,7 +216,8 @@ impl Weighing {
     /// The weight of a layer: time of the products, transforms and bytes.
     pub(super) fn score(&self, packing: &dyn Packing, response_len: usize) -> f64 {
         let circuit = packing.circuit();
-        let (n, q, all) = (self.degree as f64, self.primes as f64, (self.primes + self.special) as f64);
+        let (n, q, all) =
+            (self.degree as f64, self.primes as f64, (self.primes + self.special) as f64);
         let digits = self.primes.div_ceil(self.special) as f64;
         let multiply = 0.45 * n;
         let transform = 0.17 * n * n.log2();

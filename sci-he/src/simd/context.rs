@@ -186,7 +186,11 @@ impl<D: Domain> Context<D> {
     }
 
     /// The transform of small signed coefficients under every prime.
-    pub(super) fn transform_small(&self, coefficients: &[i8], primes: usize) -> Zeroizing<Vec<u32>> {
+    pub(super) fn transform_small(
+        &self,
+        coefficients: &[i8],
+        primes: usize,
+    ) -> Zeroizing<Vec<u32>> {
         let mut poly = Zeroizing::new(vec![0; primes * self.n()]);
         for (c, residues) in self.primes.iter().zip(poly.chunks_exact_mut(self.n())) {
             for (r, &x) in residues.iter_mut().zip(coefficients) {
@@ -200,9 +204,7 @@ impl<D: Domain> Context<D> {
     /// A uniform polynomial in transformed form from stream `first` on of a seed, a stream for each
     /// prime.
     pub(super) fn expand(&self, seed: Block, first: u64, out: &mut [u32]) {
-        for ((i, c), residues) in
-            (first..).zip(&self.primes).zip(out.chunks_exact_mut(self.n()))
-        {
+        for ((i, c), residues) in (first..).zip(&self.primes).zip(out.chunks_exact_mut(self.n())) {
             sample::uniform_vartime(&mut Prg::with_stream(seed, i), c.m.p, residues);
         }
     }
@@ -362,4 +364,3 @@ fn checked_root(values: &[u64], p: u64) -> Result<u64> {
     }
     Ok(root)
 }
-

@@ -277,7 +277,9 @@ fn tiles(output: [usize; 3], reach: [usize; 3], most: usize) -> Vec<[usize; 3]> 
     for d in sizes(output[0]) {
         for h in sizes(output[1]) {
             let area = (d + reach[0]) * (h + reach[1]);
-            let Some(w) = sizes(output[2]).find(|w| area * (w + reach[2]) <= most) else { continue };
+            let Some(w) = sizes(output[2]).find(|w| area * (w + reach[2]) <= most) else {
+                continue;
+            };
             let count: usize = [d, h, w].iter().zip(output).map(|(t, n)| n.div_ceil(*t)).product();
             let key = (count, area * (w + reach[2]));
             if best.is_none_or(|best| key < best) {

@@ -15,13 +15,7 @@ fn body(a0: &mut [u64], a1: &mut [u64], w: u32, x0: &[u32], x1: &[u32]) {
 /// The two multiply-accumulates of a constant with a ciphertext. Slices of one length.
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "calls functions whose target features were just detected")]
-pub(super) fn accumulate_constant(
-    a0: &mut [u64],
-    a1: &mut [u64],
-    w: u32,
-    x0: &[u32],
-    x1: &[u32],
-) {
+pub(super) fn accumulate_constant(a0: &mut [u64], a1: &mut [u64], w: u32, x0: &[u32], x1: &[u32]) {
     if std::arch::is_x86_feature_detected!("avx512f") {
         // SAFETY: the processor has AVX-512F.
         unsafe { accumulate_avx512(a0, a1, w, x0, x1) }
@@ -35,13 +29,7 @@ pub(super) fn accumulate_constant(
 
 /// The two multiply-accumulates of a constant with a ciphertext. Slices of one length.
 #[cfg(not(target_arch = "x86_64"))]
-pub(super) fn accumulate_constant(
-    a0: &mut [u64],
-    a1: &mut [u64],
-    w: u32,
-    x0: &[u32],
-    x1: &[u32],
-) {
+pub(super) fn accumulate_constant(a0: &mut [u64], a1: &mut [u64], w: u32, x0: &[u32], x1: &[u32]) {
     body(a0, a1, w, x0, x1);
 }
 

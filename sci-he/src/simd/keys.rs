@@ -163,8 +163,7 @@ impl SecretKey {
         let n = context.n();
         let mut product = Zeroizing::new(vec![0; context.narrow * n]);
         let keys = self.transformed.chunks_exact(n);
-        for ((c, residues), key) in
-            context.primes.iter().zip(product.chunks_exact_mut(n)).zip(keys)
+        for ((c, residues), key) in context.primes.iter().zip(product.chunks_exact_mut(n)).zip(keys)
         {
             for (r, &x) in residues.iter_mut().zip(c1) {
                 *r = c.m.scale(x as u64, c.one);
@@ -179,6 +178,36 @@ impl SecretKey {
             c.m.inverse(residues);
         }
         product
+    }
+}
+
+#[cfg(test)]
+impl SecretKey {
+    /// The error of a ciphertext at the modulus q, in units of one: c0 + c1·s minus the encoding of a
+    /// plaintext. Errors are far below the product of the first four primes.
+    pub(super) fn errors<D: Domain>(
+        &self,
+        context: &Context<D>,
+        ciphertext: &Ciphertext,
+        plain: &[u64],
+    ) -> Vec<f64> {
+        let n = context.n();
+        let mut phase = vec![0; context.poly_len()];
+        let half = (context.params().domain().modulus() / 2) as u64;
+        context.add_encoded(plain, |_| half, &mut phase);
+        context.forward(&mut phase);
+        for (j, c) in context.primes[..context.params().primes().len()].iter().enumerate() {
+            for i in j * n..(j + 1) * n {
+                let (c1, s) = (ciphertext.c1[i], self.transformed[i]);
+                let product = c.m.scale(u64::from(c1) * u64::from(s), c.one);
+                let error = c.m.sub(c.m.add(ciphertext.c0[i], product), phase[i]);
+                phase[i] = c.m.scale(error.into(), c.inverse_n);
+            }
+            c.m.inverse(&mut phase[j * n..(j + 1) * n]);
+        }
+        (0..n)
+            .map(|at| context.lift((0..4).map(|j| phase[j * n + at])).cast_signed() as f64)
+            .collect()
     }
 }
 

@@ -101,8 +101,8 @@ impl<D: Domain> Params<D> {
     /// within the security table is wide enough. That n is prime is seen later, by the transform.
     pub fn new(domain: D, degree: usize, growth: u32, privacy: Privacy) -> Result<Self> {
         let limit = SECURITY.iter().find(|(n, _)| *n == degree).map(|&(_, limit)| limit);
-        let limit = limit
-            .ok_or_else(|| Error::invalid("ring degree", "4096, 8192 or 16384", degree))?;
+        let limit =
+            limit.ok_or_else(|| Error::invalid("ring degree", "4096, 8192 or 16384", degree))?;
         let n = match domain.any() {
             AnyDomain::Field(field) => field.n(),
             AnyDomain::Ring(_) => 0,
@@ -210,10 +210,10 @@ impl<D: Domain> Params<D> {
         let n = self.degree as f64;
         let (digits, ratio) = (self.digits() as f64, self.digit_ratio());
         let rounding = (1.0 + 2.0 * n / 3.0).sqrt();
-        let switched =
-            sigma() * (n * digits / 12.0).sqrt() * ratio + rounding / 12f64.sqrt();
+        let switched = sigma() * (n * digits / 12.0).sqrt() * ratio + rounding / 12f64.sqrt();
         let late = sigma() * (n * digits).sqrt() * ratio / 2.0 + rounding / 2.0;
-        let spread = max_plain(self.domain) * (growth.requests as f64 * growth.period as f64).sqrt();
+        let spread =
+            max_plain(self.domain) * (growth.requests as f64 * growth.period as f64).sqrt();
         let uses = growth.uses as f64;
         let hops: f64 = growth.after_hops.iter().map(|&k| (k as f64).powi(2)).sum();
         (sigma().powi(2) + 0.5).sqrt() * spread * uses
@@ -226,7 +226,8 @@ impl<D: Domain> Params<D> {
     /// A bound that the error before flooding never exceeds.
     pub fn worst(&self, growth: &Growth) -> f64 {
         let (n, coins) = (self.degree as f64, f64::from(ERROR_COINS));
-        let switched = n * self.digits() as f64 * self.digit_ratio() / 2.0 * coins + (1.0 + n) / 2.0;
+        let switched =
+            n * self.digits() as f64 * self.digit_ratio() / 2.0 * coins + (1.0 + n) / 2.0;
         let terms = growth.requests as f64 * growth.uses as f64 * growth.period as f64;
         let depth = 1.0 + growth.after_hops.len() as f64;
         max_plain(self.domain) * terms * (coins + 2.0 + depth * switched)

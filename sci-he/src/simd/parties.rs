@@ -98,6 +98,13 @@ impl std::fmt::Debug for Weights {
 #[derive(Debug)]
 pub struct Inbox(Vec<Ciphertext>);
 
+#[cfg(test)]
+impl Inbox {
+    pub(super) fn ciphertexts(&self) -> &[Ciphertext] {
+        &self.0
+    }
+}
+
 impl<D: Domain> Layer<D> {
     fn check_input(&self, share: &[u64]) -> Result<()> {
         let expected = self.input_len();
@@ -112,7 +119,7 @@ impl<D: Domain> Layer<D> {
     }
 
     /// One party's share of a request, the `index`-th of all: units one after the other.
-    fn encode(&self, share: &[u64], index: usize) -> Zeroizing<Vec<u64>> {
+    pub(super) fn encode(&self, share: &[u64], index: usize) -> Zeroizing<Vec<u64>> {
         let requests = self.packing.circuit().requests;
         let mut slots = Zeroizing::new(vec![0; self.context.n()]);
         self.packing.fill(index / requests, index % requests, share, &mut slots);

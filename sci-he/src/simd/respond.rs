@@ -111,13 +111,7 @@ impl<'a, D: Domain> Responder<'a, D> {
     }
 
     /// Flooding and mask for the coefficients that travel, then rescaling.
-    fn finish_c0(
-        &self,
-        c0: &[u32],
-        positions: &[usize],
-        mask: &[u64],
-        prg: &mut Prg,
-    ) -> Vec<u128> {
+    fn finish_c0(&self, c0: &[u32], positions: &[usize], mask: &[u64], prg: &mut Prg) -> Vec<u128> {
         let (context, n) = (self.context, self.context.n());
         let count = context.params().primes().len();
         let mut encoded = Zeroizing::new(vec![0; context.poly_len()]);
@@ -161,9 +155,16 @@ mod tests {
     #[test]
     fn flooding_fills_its_width() {
         let mut prg = Prg::new(Block::from(6));
-        for (mantissa, shift) in
-            [(128, 0), (200, 70), (256, 3), (131, 111), (255, 60), (129, 64), (200, 190), (256, 240)]
-        {
+        for (mantissa, shift) in [
+            (128, 0),
+            (200, 70),
+            (256, 3),
+            (131, 111),
+            (255, 60),
+            (129, 64),
+            (200, 190),
+            (256, 240),
+        ] {
             let width = Flood { mantissa, shift };
             let mut bins = [0f64; 16];
             for _ in 0..16_000 {

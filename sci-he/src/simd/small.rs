@@ -41,8 +41,7 @@ pub(super) fn pow_mod(mut base: u64, mut exponent: u64, p: u64) -> u64 {
 impl Small {
     /// For a power of two `size` and a primitive root `w` of order twice the size.
     pub(super) fn new(p: u64, size: usize, w: u64) -> Self {
-        let with_quotient =
-            |x: u64| [x, ((u128::from(x) << 64) / u128::from(p)) as u64];
+        let with_quotient = |x: u64| [x, ((u128::from(x) << 64) / u128::from(p)) as u64];
         let powers = |w: u64| {
             let mut roots = vec![[0; 2]; size];
             let mut power = 1;
