@@ -50,6 +50,8 @@ mod tests {
     use super::*;
     use sci_core::{Block, Prg};
 
+    type Variant = fn(&mut [u64], &mut [u64], u32, &[u32], &[u32]);
+
     #[test]
     #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calls the variant it names"))]
     fn all_variants_equal_the_loop() {
@@ -62,7 +64,7 @@ mod tests {
                 expected[0][i] += u64::from(w) * u64::from(x0[i]);
                 expected[1][i] += u64::from(w) * u64::from(x1[i]);
             }
-            let run = |variant: fn(&mut [u64], &mut [u64], u32, &[u32], &[u32])| {
+            let run = |variant: Variant| {
                 let mut got = [vec![3; len], vec![5; len]];
                 let [a0, a1] = &mut got;
                 variant(a0, a1, w, &x0, &x1);

@@ -197,11 +197,13 @@ impl SecretKey {
         context.add_encoded(plain, |_| half, &mut phase);
         context.forward(&mut phase);
         for (j, c) in context.primes[..context.params().primes().len()].iter().enumerate() {
-            for i in j * n..(j + 1) * n {
-                let (c1, s) = (ciphertext.c1[i], self.transformed[i]);
+            let range = j * n..(j + 1) * n;
+            let key = &self.transformed[range.clone()];
+            let halves = ciphertext.c0[range.clone()].iter().zip(&ciphertext.c1[range.clone()]);
+            for ((x, (&c0, &c1)), &s) in phase[range].iter_mut().zip(halves).zip(key) {
                 let product = c.m.scale(u64::from(c1) * u64::from(s), c.one);
-                let error = c.m.sub(c.m.add(ciphertext.c0[i], product), phase[i]);
-                phase[i] = c.m.scale(error.into(), c.inverse_n);
+                let error = c.m.sub(c.m.add(c0, product), *x);
+                *x = c.m.scale(error.into(), c.inverse_n);
             }
             c.m.inverse(&mut phase[j * n..(j + 1) * n]);
         }
