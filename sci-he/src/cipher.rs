@@ -309,7 +309,7 @@ impl<D: Domain> Context<D> {
 }
 
 /// round(t·v/2^bits) mod t.
-fn round<D: Domain>(domain: D, v: u128, bits: u32) -> u64 {
+pub(crate) fn round<D: Domain>(domain: D, v: u128, bits: u32) -> u64 {
     match domain.any() {
         AnyDomain::Ring(ring) => {
             let drop = bits - ring.bitwidth().get();

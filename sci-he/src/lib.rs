@@ -122,4 +122,5 @@ mod modulus;
 pub mod params;
 mod sample;
 pub mod session;
+pub mod simd;
 mod wire;

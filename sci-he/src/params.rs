@@ -321,7 +321,7 @@ fn modulus_error<D: Domain>(
 }
 
 /// t times the error of rescaling, over 2^b1; with a little for the fixed-point arithmetic.
-fn response_error(t: f64, degree: usize, c0_bits: u32, c1_bits: u32) -> f64 {
+pub(crate) fn response_error(t: f64, degree: usize, c0_bits: u32, c1_bits: u32) -> f64 {
     let c1 = tau() * (secret_weight(degree) / 12.0).sqrt();
     t * (c1 / f64::from(c1_bits).exp2() + 0.5 / f64::from(c0_bits).exp2()) + 1e-4
 }
@@ -353,7 +353,7 @@ fn search<D: Domain>(demand: Demand<D>, degree: usize, limit: u32) -> Option<Par
 }
 
 /// The narrowest response whose rescaling error is below `left`.
-fn response_widths(t: f64, degree: usize, left: f64) -> Option<(u32, u32)> {
+pub(crate) fn response_widths(t: f64, degree: usize, left: f64) -> Option<(u32, u32)> {
     let l = t.log2().ceil() as u32;
     let fits = |b0: u32, b1: u32| response_error(t, degree, b0, b1) < left;
     (l + 6..l + 14)
@@ -383,7 +383,7 @@ fn primes(bits: u32, degree: usize) -> Option<Vec<u32>> {
 }
 
 /// Miller and Rabin's test with the bases that decide every 32-bit number.
-fn is_prime(n: u32) -> bool {
+pub(crate) fn is_prime(n: u32) -> bool {
     if n < 2 || n.is_multiple_of(2) {
         return n == 2;
     }
