@@ -1,0 +1,385 @@
+//! The two-party functions: plans, roles, costs.
+
+use crate::circuit::Circuit;
+use crate::evaluator::evaluate;
+use crate::functions::{Gadget, GarbledDomain, checked_divisor, comparison};
+use crate::garbler::{Garbled, garble};
+use crate::gate::{TABLE_BYTES, TILE};
+use sci_core::geometry::PoolGeometry;
+use sci_core::hash::Tweak;
+use sci_core::transpose::{bit_planes, from_bit_planes};
+use sci_core::{BitShares, Bits, Block, Cost, Domain, Error, Party, Prg, Result, Shares};
+use sci_ot::cot::Elements;
+use sci_ot::plan::Plan;
+use sci_ot::{Lane, OtKind, Peer, Role};
+use zeroize::Zeroizing;
+
+/// Bytes of the session's hash key and label seed.
+const SEEDS: usize = 32;
+/// Hash calls of an AND gate: four by the garbler, two by the evaluator.
+const HASHES: u64 = 6;
+
+/// What the instances of a chunk have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Batch<'a> {
+    pub circuit: &'a Circuit,
+    /// Number of instances.
+    pub n: usize,
+    /// Start point of the hash.
+    pub start: Block,
+    labels: Block,
+    /// Number of the call, and of its first instance here: no other batch has the same.
+    call: u64,
+    first: usize,
+}
+
+impl Batch<'_> {
+    /// Numbers and sizes of the tiles.
+    pub(crate) fn tiles(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let n = self.n;
+        (0..n.div_ceil(TILE)).map(move |at| (at, TILE.min(n - at * TILE)))
+    }
+
+    /// Bytes by which the labels of one instance's inputs are corrected.
+    pub(crate) fn correction_bytes(&self) -> usize {
+        16 * self.circuit.evaluator_inputs()
+    }
+
+    /// Bytes of a frame of `m` instances.
+    pub(crate) fn frame_bytes(&self, m: usize) -> usize {
+        m * (self.correction_bytes() + TABLE_BYTES * self.circuit.ands())
+    }
+
+    /// The tweak of an AND gate of a tile: as many numbers follow as it has hashes.
+    pub(crate) fn tweak(&self, at: usize, m: usize, gate: usize) -> Tweak {
+        let instance = self.first + at * TILE;
+        let before = 2 * (instance * self.circuit.ands() + gate * m);
+        Tweak::new(self.call, before as u64)
+    }
+
+    /// The active labels of the garbler's inputs in a tile, which both parties know.
+    pub(crate) fn labels(&self, at: usize) -> Prg {
+        Prg::with_stream(self.labels, (self.first / TILE + at) as u64)
+    }
+}
+
+/// Two parties who garble circuits for each other.
+///
+/// ```
+/// use garbled::Garbling;
+/// use sci_core::{Ring, Shares};
+/// use sci_ot::peer::Settings;
+/// use sci_ot::testing::run_peers;
+/// let ring = Ring::new(16)?;
+/// // 3 = 65533 + 6 and -2 = 1 - 3.
+/// let (server, client) = run_peers(
+///     Settings::default(),
+///     |peer| Garbling::new(peer)?.relu(&Shares::new(ring, vec![65533, 1])?),
+///     |peer| Garbling::new(peer)?.relu(&Shares::new(ring, vec![6, 65533])?),
+/// )?;
+/// let sum = |i: usize| server.value.values()[i].wrapping_add(client.value.values()[i]) & 0xffff;
+/// assert_eq!([sum(0), sum(1)], [3, 0]);
+/// # Ok::<(), sci_core::Error>(())
+/// ```
+pub struct Garbling<'p> {
+    peer: &'p mut Peer,
+    start: Block,
+    labels: Prg,
+    calls: u64,
+}
+
+impl<'p> Garbling<'p> {
+    /// Agrees on the key of the hash and the seed of the labels: 32 bytes from the server, one flight. They are public
+    /// and fresh, so that no tweak ever meets the same key again.
+    ///
+    /// # Errors
+    /// If the link or the operating system fails.
+    pub fn new(peer: &'p mut Peer) -> Result<Self> {
+        let mut seeds = [0; SEEDS];
+        match peer.party() {
+            Party::Server => {
+                Prg::from_os()?.fill_bytes(&mut seeds);
+                peer.main().send(&seeds)?;
+            }
+            Party::Client => seeds.copy_from_slice(&peer.main().recv("garbling seeds", SEEDS)?),
+        }
+        let halves = seeds.as_chunks::<16>().0;
+        let [start, labels] = [0, 1].map(|i| Block::from_bytes(halves[i]));
+        Ok(Self { peer, start, labels: Prg::new(labels), calls: 0 })
+    }
+
+    /// The cost of [`Garbling::new`].
+    pub fn setup_cost() -> Cost {
+        Cost::message(Party::Server, 8 * SEEDS as u64).in_rounds(1)
+    }
+
+    /// The peers below.
+    pub fn peer(&mut self) -> &mut Peer {
+        self.peer
+    }
+
+    /// XOR shares of 1{a_i > b_i} for the server's a and the client's b, all below 2^bits (bits in 1..=64). With IKNP 4
+    /// lambda bits a bit of an integer: l AND gates and l OTs. Two rounds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a bitwidth or a value out of range; otherwise as the link and the peer behave.
+    pub fn compare(&mut self, bits: u32, values: &[u64]) -> Result<BitShares> {
+        check_bits(bits)?;
+        if let Some(at) = values.iter().position(|&x| bits < 64 && x >> bits != 0) {
+            let expected = format!("an integer of {bits} bits");
+            return Err(Error::invalid("value", expected, format!("a longer one at {at}")));
+        }
+        let circuit = comparison(bits);
+        let plan = plan(values.len(), &circuit);
+        let (start, labels, call) = self.next_call();
+        self.peer.map_bits(&plan, |lane, range| {
+            let (first, n) = (range.start, range.len());
+            let batch = Batch { circuit: &circuit, n, start, labels, call, first };
+            // The garbler's number is the first input: where the client garbles both are complemented, since a > b
+            // iff the complement of b is greater than that of a.
+            let server_garbles = (lane.party() == Party::Server) == (lane.role() == Role::Sender);
+            let mask = u64::MAX >> (64 - bits);
+            let own = |x: &u64| if server_garbles { *x } else { !x & mask };
+            let numbers: Elements = Zeroizing::new(values[range].iter().map(own).collect());
+            let inputs = planes(&[&numbers], &[bits]);
+            let mut colours = match lane.role() {
+                Role::Sender => garble(lane, &batch, &inputs)?.colours,
+                Role::Receiver => evaluate(lane, &batch, &inputs)?,
+            };
+            Bits::from_words(n, std::mem::take(&mut colours))
+        })
+    }
+
+    /// Fresh shares of max(x, 0). Two rounds; over Z_2^l with IKNP 8 lambda l - 4 lambda bits an element.
+    ///
+    /// # Errors
+    /// As the link and the peer behave.
+    pub fn relu<D: GarbledDomain>(&mut self, x: &Shares<D>) -> Result<Shares<D>> {
+        let function = x.domain().relu();
+        self.run(&*function, x)
+    }
+
+    /// Fresh shares of floor(x / d), rounded down, by the signed view. Two rounds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for d = 0; otherwise as the link and the peer behave.
+    pub fn divide<D: GarbledDomain>(&mut self, x: &Shares<D>, d: u64) -> Result<Shares<D>> {
+        let function = x.domain().divide(checked_divisor(d)?);
+        self.run(&*function, x)
+    }
+
+    /// Fresh shares of floor(x / 2^shift). Two rounds.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a shift of 64 or more; otherwise as the link and the peer behave.
+    pub fn truncate<D: GarbledDomain>(&mut self, x: &Shares<D>, shift: u32) -> Result<Shares<D>> {
+        self.divide(x, power(shift)?)
+    }
+
+    /// AvgPool: sums of the windows, then the division. Two rounds for each divisor that occurs.
+    ///
+    /// # Errors
+    /// If the batch does not fit the geometry; otherwise as the link and the peer behave.
+    pub fn avgpool<D: GarbledDomain>(
+        &mut self,
+        x: &Shares<D>,
+        geometry: &PoolGeometry,
+    ) -> Result<Shares<D>> {
+        let domain = x.domain();
+        let sums = geometry.sums(domain, x.values())?;
+        let mut out = vec![0; sums.len()];
+        for (divisor, places) in places(geometry) {
+            let part = places.iter().map(|&at| sums[at]).collect();
+            let part = self.divide(&Shares::from_canonical(domain, part), divisor)?;
+            places.iter().zip(part.values()).for_each(|(&at, &y)| out[at] = y);
+        }
+        Ok(Shares::from_canonical(domain, out))
+    }
+
+    /// The hash key, the seed of the labels and the number of the next call.
+    fn next_call(&mut self) -> (Block, Block, u64) {
+        self.calls += 1;
+        (self.start, self.labels.next_block(), self.calls)
+    }
+
+    fn run<D: Domain>(&mut self, gadget: &dyn Gadget, x: &Shares<D>) -> Result<Shares<D>> {
+        let domain = x.domain();
+        let circuit = gadget.circuit();
+        let plan = plan(x.len(), circuit);
+        let (start, labels, call) = self.next_call();
+        self.peer.map_shares(&plan, domain, |lane, range| {
+            let (first, n) = (range.start, range.len());
+            let batch = Batch { circuit, n, start, labels, call, first };
+            match lane.role() {
+                Role::Sender => garbler(lane, gadget, &batch, domain, &x.values()[range]),
+                Role::Receiver => evaluator(lane, gadget, &batch, domain, &x.values()[range]),
+            }
+        })
+    }
+}
+
+fn garbler<D: Domain>(
+    lane: &mut Lane,
+    gadget: &dyn Gadget,
+    batch: &Batch<'_>,
+    domain: D,
+    x: &[u64],
+) -> Result<Elements> {
+    let entered = gadget.enter(&mut lane.prg, x);
+    let words: Vec<&[u64]> = entered.words.iter().map(|word| word.as_slice()).collect();
+    let inputs = planes(&words, gadget.widths());
+    let Garbled { colours, masks } = garble(lane, batch, &inputs)?;
+    if gadget.decoded() {
+        let words = batch.n.div_ceil(TILE).max(1);
+        let mut decoding = Bits::default();
+        for plane in colours.chunks_exact(words) {
+            decoding.extend(&Bits::from_words(batch.n, plane.to_vec())?);
+        }
+        lane.stream.send_with(decoding.wire_len(), |out| decoding.write(out))?;
+        return Ok(entered.shares);
+    }
+    let mut shares = values(&masks, domain.bits(), batch.n);
+    shares.iter_mut().for_each(|share| *share = gadget.share_of_mask(*share));
+    Ok(shares)
+}
+
+fn evaluator<D: Domain>(
+    lane: &mut Lane,
+    gadget: &dyn Gadget,
+    batch: &Batch<'_>,
+    domain: D,
+    x: &[u64],
+) -> Result<Elements> {
+    let inputs = planes(&[x], &[domain.bits()]);
+    let mut out = evaluate(lane, batch, &inputs)?;
+    if !gadget.decoded() {
+        return Ok(values(&out, domain.bits(), batch.n));
+    }
+    let len = domain.bits() as usize * batch.n;
+    let frame = lane.stream.recv("colours of the output", len.div_ceil(8))?;
+    let decoding = Bits::read(len, &frame)?;
+    let words = batch.n.div_ceil(TILE).max(1);
+    for (i, plane) in out.chunks_exact_mut(words).enumerate() {
+        let colours = decoding.slice(i * batch.n..(i + 1) * batch.n);
+        plane.iter_mut().zip(colours.words()).for_each(|(out, colours)| *out ^= colours);
+    }
+    let shares = values(&out, domain.bits(), batch.n);
+    if shares.iter().all(|&share| domain.is_canonical(share)) {
+        return Ok(shares);
+    }
+    let error =
+        Error::misbehaved("garbled output", format!("an element of Z_{domain}"), "a larger one");
+    Err(lane.stream.give_up(error))
+}
+
+/// Bit planes of the words of all elements.
+fn planes(words: &[&[u64]], widths: &[u32]) -> Zeroizing<Vec<u64>> {
+    let per_plane = words.first().map_or(0, |word| word.len().div_ceil(TILE));
+    let total: u32 = widths.iter().sum();
+    let mut out = Zeroizing::new(vec![0; total as usize * per_plane]);
+    let mut rest = out.as_mut_slice();
+    for (word, &width) in words.iter().zip(widths) {
+        let (now, later) = rest.split_at_mut(width as usize * per_plane);
+        bit_planes(word, width, now, per_plane);
+        rest = later;
+    }
+    out
+}
+
+/// The elements that planes hold.
+fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
+    let mut out = Zeroizing::new(vec![0; n]);
+    from_bit_planes(planes, bits, &mut out, n.div_ceil(TILE));
+    out
+}
+
+fn plan(n: usize, circuit: &Circuit) -> Plan {
+    // The rows of the OTs; tables are made and used a tile at a time.
+    Plan::new(n, 16 * circuit.evaluator_inputs())
+}
+
+fn check_bits(bits: u32) -> Result<()> {
+    if (1..=64).contains(&bits) { Ok(()) } else { Err(Error::invalid("bitwidth", "1..=64", bits)) }
+}
+
+fn power(shift: u32) -> Result<u64> {
+    1u64.checked_shl(shift).ok_or_else(|| Error::invalid("shift", "0..=63", shift))
+}
+
+/// The outputs of a pooling layer by divisor.
+fn places(geometry: &PoolGeometry) -> Vec<(u64, Vec<usize>)> {
+    let mut by_divisor = std::collections::BTreeMap::<u64, Vec<usize>>::new();
+    for at in 0..geometry.output_len() {
+        let divisor = geometry.divisor(at % geometry.positions());
+        by_divisor.entry(divisor).or_default().push(at);
+    }
+    by_divisor.into_iter().collect()
+}
+
+/// The cost of a circuit whose garbler reveals `decoded` output bits.
+fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usize) -> Cost {
+    plan(n, circuit).cost(|n, garbler| {
+        let inputs = n * circuit.evaluator_inputs();
+        let tables = (n * circuit.ands()) as u64;
+        let bits = 128 * inputs as u64 + 8 * TABLE_BYTES as u64 * tables;
+        let mut cost = ot.cot_cost(inputs, garbler.peer())
+            + Cost::message(garbler, bits)
+            + Cost::message(garbler, (n * decoded) as u64);
+        cost.pads += HASHES * tables;
+        cost.in_rounds(2)
+    })
+}
+
+/// The cost of [`Garbling::compare`]. Hashes of gates count as pads.
+///
+/// # Errors
+/// For a bitwidth out of range.
+pub fn compare_cost(n: usize, bits: u32, ot: OtKind) -> Result<Cost> {
+    check_bits(bits)?;
+    Ok(circuit_cost(n, &comparison(bits), ot, 0))
+}
+
+/// The cost of [`Garbling::relu`].
+pub fn relu_cost<D: GarbledDomain>(n: usize, domain: D, ot: OtKind) -> Cost {
+    gadget_cost(n, &*domain.relu(), ot)
+}
+
+/// The cost of [`Garbling::divide`].
+///
+/// # Errors
+/// For d = 0.
+pub fn divide_cost<D: GarbledDomain>(n: usize, domain: D, d: u64, ot: OtKind) -> Result<Cost> {
+    Ok(gadget_cost(n, &*domain.divide(checked_divisor(d)?), ot))
+}
+
+/// The cost of [`Garbling::truncate`].
+///
+/// # Errors
+/// For a shift of 64 or more.
+pub fn truncate_cost<D: GarbledDomain>(
+    n: usize,
+    domain: D,
+    shift: u32,
+    ot: OtKind,
+) -> Result<Cost> {
+    divide_cost(n, domain, power(shift)?, ot)
+}
+
+/// The cost of [`Garbling::avgpool`].
+///
+/// # Errors
+/// Never for a valid geometry.
+pub fn avgpool_cost<D: GarbledDomain>(
+    domain: D,
+    geometry: &PoolGeometry,
+    ot: OtKind,
+) -> Result<Cost> {
+    places(geometry).iter().try_fold(Cost::ZERO, |sum, (divisor, places)| {
+        Ok(sum + divide_cost(places.len(), domain, *divisor, ot)?)
+    })
+}
+
+fn gadget_cost(n: usize, gadget: &dyn Gadget, ot: OtKind) -> Cost {
+    let circuit = gadget.circuit();
+    circuit_cost(n, circuit, ot, if gadget.decoded() { circuit.outputs() } else { 0 })
+}
