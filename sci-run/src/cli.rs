@@ -283,7 +283,7 @@ mod tests {
             ("sci-run --backend fhe", "usage", "fhe"),
             ("sci-run --ot ferret", "usage", "ferret"),
             ("sci-run --output topk", "not_built", "topk"),
-            ("sci-run --packing simd", "not_built", "simd"),
+            ("sci-run --packing simd --domain ring", "usage", "simd"),
             ("sci-run --backend ot --packing coefficient", "usage", "--packing"),
             ("sci-run --backend ot --he-privacy run", "usage", "--he-privacy"),
             ("sci-run --link fast", "usage", "fast"),

@@ -1,16 +1,17 @@
 //! Which options make sense, and together.
 
 pub use super::args::DomainKind;
-use super::args::{self, Emit, Ot, Output, Packing};
+use super::args::{self, Emit, Ot, Output};
 use super::{Compile, CompileTarget, Infer, Inspect, Local, PartyOptions, Serve};
 use crate::failure::{Failure, Result};
-use crate::linear::Privacy;
+use crate::linear::{Packing, Privacy, Style};
 use crate::model::Source;
 use crate::model::modulus;
 use crate::parameters;
 use crate::planner::Backend;
 use crate::zoo_command::ZooCommand;
 use athos::OutputForm;
+use sci_core::AnyDomain;
 use sci_core::channel::shaped::LinkShape;
 use sci_ot::OtKind;
 use std::net::{IpAddr, SocketAddr};
@@ -40,7 +41,9 @@ pub struct Plan {
     pub backend: Backend,
     /// Ring or field.
     pub domain: Option<DomainKind>,
-    /// What the flooding of lattice responses promises.
+    /// How lattice encryption places values.
+    pub packing: Option<Packing>,
+    /// What the flooding of its responses promises.
     pub privacy: Privacy,
     /// The OT engine.
     pub ot: OtKind,
@@ -71,6 +74,16 @@ impl Plan {
         Ok((bitwidth, scale))
     }
 
+    /// How lattice encryption is done over a domain: batched slots over a field that allows them, as in the
+    /// paper, and otherwise coefficients.
+    pub fn style_over(&self, domain: AnyDomain) -> Style {
+        let packing = self.packing.unwrap_or(match domain {
+            AnyDomain::Field(field) if modulus::batches(field) => Packing::Simd,
+            _ => Packing::Coefficient,
+        });
+        Style { packing, privacy: self.privacy }
+    }
+
     fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
         let backend = match args.backend {
             Some(args::Backend::Ot) => Backend::Ot,
@@ -85,8 +98,14 @@ impl Plan {
                 return Err(Failure::usage(cause).hint(format_args!("leave {name} out")));
             }
         }
-        if args.packing == Some(Packing::Simd) {
-            return Err(Failure::not_built("--packing simd", "--packing coefficient"));
+        let packing = match args.packing {
+            None => None,
+            Some(args::Packing::Coefficient) => Some(Packing::Coefficient),
+            Some(args::Packing::Simd) => Some(Packing::Simd),
+        };
+        if packing == Some(Packing::Simd) && args.domain == Some(DomainKind::Ring) {
+            let cause = "--packing simd needs a prime field: batched slots do not exist over Z_2^l";
+            return Err(Failure::usage(cause).hint("--domain field"));
         }
         let privacy = match args.he_privacy {
             Some(args::HePrivacy::Coefficient) => Privacy::Coefficient,
@@ -120,6 +139,7 @@ impl Plan {
                 output,
                 backend,
                 domain,
+                packing,
                 privacy,
                 ot,
                 radix,
@@ -189,6 +209,7 @@ pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
     require(parameters::MODEL, args.model);
     require(parameters::BACKEND, args.plan.backend.map(|_| plan.backend.name().into()));
     require(parameters::DOMAIN, args.plan.domain.map(|kind| kind.name().into()));
+    require(parameters::PACKING, plan.packing.map(|packing| packing.name().into()));
     require(parameters::HE_PRIVACY, args.plan.he_privacy.map(|_| plan.privacy.name().into()));
     require(parameters::BITWIDTH, plan.bitwidth.map(|bits| bits.to_string()));
     require(parameters::SCALE, plan.scale.map(|bits| bits.to_string()));
