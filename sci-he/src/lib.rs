@@ -10,6 +10,7 @@
 //! * [`params`]: parameters from l, the weight bound, the terms and the privacy; the noise budget.
 //! * [`cipher`]: the RLWE layer, over `tfhe-ntt`.
 //! * [`coefficient`]: convolution and fully connected layers by coefficient placement.
+//! * [`simd`]: the same over Z_n in batched slots, with rotations: the original SCI-HE.
 //!
 //! ```
 //! use sci_core::geometry::{ConvGeometry, ConvSpec, Window};
@@ -113,7 +114,7 @@
 //! layers of ResNet50. Several filters share a response where coefficients are left, yet late layers
 //! leave most of a response empty: 2 % of 7x7x2048 to 512 is used. Filling them takes a packing by
 //! automorphisms after the flooding, which this crate does not have yet; nor has it transposed
-//! convolutions, element-wise products, or the batched slots of the original SCI-HE.
+//! convolutions or element-wise products. `cargo bench -p sci-he --bench slots` does the same for [`simd`].
 
 pub mod cipher;
 pub mod coefficient;
@@ -124,3 +125,4 @@ mod sample;
 pub mod session;
 pub mod simd;
 mod wire;
+mod workers;
