@@ -25,6 +25,8 @@ pub struct CompileOptions {
     pub input_shape: Option<Vec<usize>>,
     /// What is too large.
     pub limits: Limits,
+    /// Passes on floats that are left out, by name.
+    pub skip: Vec<String>,
 }
 
 impl CompileOptions {
@@ -38,18 +40,19 @@ impl CompileOptions {
             preprocess: None,
             input_shape: None,
             limits: Limits::default(),
+            skip: Vec::new(),
         }
     }
 }
 
-/// Compiles an ONNX model.
+/// Compiles a model: ONNX or a frozen TensorFlow graph.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a file that is no model or for impossible options, [`Error::Unsupported`]
 /// with all nodes that cannot be compiled, [`Error::Overflow`] for numbers that do not fit, with the
 /// bitwidth that works.
-pub fn compile(onnx: &[u8], options: &CompileOptions) -> Result<Program> {
-    let graph = frontend::onnx::read(onnx, options.input_shape.as_deref())?;
+pub fn compile(model: &[u8], options: &CompileOptions) -> Result<Program> {
+    let graph = frontend::read(model, options.input_shape.as_deref())?;
     compile_graph(graph, options)
 }
 
@@ -104,7 +107,8 @@ pub fn compile_observed(
     }
     check_size(&graph, &limits)?;
     observe("read", Stage::Hlil(&graph));
-    let graph = passes::run(graph, PIPELINE, |name, graph| observe(name, Stage::Hlil(graph)))?;
+    let graph =
+        passes::run(graph, &kept(&options.skip)?, |name, graph| observe(name, Stage::Hlil(graph)))?;
     let lowered = lower(&graph, domain, scale, output)?;
     let mut public = PublicProgram {
         name,
@@ -137,6 +141,17 @@ pub fn compile_observed(
 pub fn narrow(program: &mut Program, observed: &Calibration, limits: &Limits) -> Result<()> {
     program.public.instructions = passes::narrow(&program.public, Some(observed))?;
     program.check(limits)
+}
+
+/// The passes on floats without those that are left out.
+fn kept(skip: &[String]) -> Result<Vec<passes::Pass>> {
+    let named = |name: &str| PIPELINE.iter().any(|(known, _)| *known == name);
+    if let Some(unknown) = skip.iter().find(|name| !named(name)) {
+        let names: Vec<&str> = PIPELINE.iter().map(|(name, _)| *name).collect();
+        return Err(Error::invalid("pass to leave out", names.join(", "), unknown));
+    }
+    let kept = PIPELINE.iter().filter(|(name, _)| skip.iter().all(|skip| skip != name));
+    Ok(kept.copied().collect())
 }
 
 /// Refuses a graph that is too large before anything is computed from it.
