@@ -38,4 +38,32 @@ impl Workers {
             Some(pool) => pool.install(|| (0..count).into_par_iter().map(job).collect()),
         }
     }
+
+    /// `job` on each chunk of `len` elements, with its number.
+    pub(crate) fn chunks<T: Send>(
+        &self,
+        data: &mut [T],
+        len: usize,
+        job: impl Fn(usize, &mut [T]) + Sync + Send,
+    ) {
+        use rayon::prelude::*;
+        match &self.pool {
+            None => data.chunks_mut(len).enumerate().for_each(|(i, chunk)| job(i, chunk)),
+            Some(pool) => pool.install(|| {
+                data.par_chunks_mut(len).enumerate().for_each(|(i, chunk)| job(i, chunk));
+            }),
+        }
+    }
+
+    /// Both at a time. To be called from within a job of [`Workers::map`], or not.
+    pub(crate) fn both<A: Send, B: Send>(
+        &self,
+        a: impl FnOnce() -> A + Send,
+        b: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        match &self.pool {
+            None => (a(), b()),
+            Some(pool) => pool.install(|| rayon::join(a, b)),
+        }
+    }
 }
