@@ -7,6 +7,7 @@ use crate::program::{Limits, OutputForm, Program, PublicProgram};
 use crate::{Calibration, Error, Preprocess, Result, frontend, lower::lower};
 use sci_core::AnyDomain;
 use std::fmt;
+use std::path::PathBuf;
 
 /// What the model owner decides.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct CompileOptions {
     pub preprocess: Option<Preprocess>,
     /// The shape of the input where the model leaves it open.
     pub input_shape: Option<Vec<usize>>,
+    /// Where files lie that the model refers to; `None`: it may refer to none.
+    pub folder: Option<PathBuf>,
     /// What is too large.
     pub limits: Limits,
     /// Passes on floats that are left out, by name.
@@ -39,6 +42,7 @@ impl CompileOptions {
             output: OutputForm::ArgMax,
             preprocess: None,
             input_shape: None,
+            folder: None,
             limits: Limits::default(),
             skip: Vec::new(),
         }
@@ -52,7 +56,8 @@ impl CompileOptions {
 /// with all nodes that cannot be compiled, [`Error::Overflow`] for numbers that do not fit, with the
 /// bitwidth that works.
 pub fn compile(model: &[u8], options: &CompileOptions) -> Result<Program> {
-    let graph = frontend::read(model, options.input_shape.as_deref())?;
+    let graph =
+        frontend::read_in(model, options.input_shape.as_deref(), options.folder.as_deref())?;
     compile_graph(graph, options)
 }
 

@@ -9,6 +9,7 @@ pub mod tensorflow;
 use crate::Result;
 use crate::hlil::Graph;
 use prost::encoding::WireType;
+use std::path::Path;
 
 pub use protobuf::{MAX_FILE_BYTES, MAX_MESSAGES};
 
@@ -17,9 +18,21 @@ pub use protobuf::{MAX_FILE_BYTES, MAX_MESSAGES};
 /// # Errors
 /// As [`onnx::read`] and [`tensorflow::read`].
 pub fn read(bytes: &[u8], input_shape: Option<&[usize]>) -> Result<Graph> {
+    read_in(bytes, input_shape, None)
+}
+
+/// [`read`] for a model that may keep constants in files below a folder.
+///
+/// # Errors
+/// As [`onnx::read_in`] and [`tensorflow::read`].
+pub fn read_in(
+    bytes: &[u8],
+    input_shape: Option<&[usize]>,
+    folder: Option<&Path>,
+) -> Result<Graph> {
     // Field 1 of a GraphDef is a node, that of an ONNX model its version.
     match protobuf::first_field(bytes, 1) {
         Some(WireType::LengthDelimited) => tensorflow::read(bytes, input_shape, None),
-        _ => onnx::read(bytes, input_shape),
+        _ => onnx::read_in(bytes, input_shape, folder),
     }
 }

@@ -256,6 +256,28 @@ fn relu_and_max_pool_change_places() {
     assert!(switched(read, &both).contains("%1 = Relu %0"));
 }
 
+/// ReLUs of a compiled network of the zoo.
+fn relus(name: &str, skip: &[&str]) -> (u64, u64) {
+    let graph = athos::zoo::find(name).unwrap().graph(athos::zoo::Weights::Zero).unwrap();
+    let mut options = CompileOptions::new(AnyDomain::ring(37).unwrap(), 12);
+    options.skip = skip.iter().map(|name| (*name).to_owned()).collect();
+    let counts = athos::compile_graph(graph, &options).unwrap().public.counts();
+    (counts.relus, counts.macs)
+}
+
+/// The papers' numbers, and what the switch behind a fire module saves on top.
+#[test]
+fn compiled_networks_have_the_papers_numbers_of_relus() {
+    let apart = ["sink-relu-below-concat"];
+    let neither = ["sink-relu-below-concat", "switch-relu-max-pool"];
+    assert_eq!(relus("squeezenet1_1", &apart), (2_033_480, 352_540_352));
+    assert_eq!(relus("squeezenet1_0", &neither).0, 4_451_272);
+    assert_eq!(relus("squeezenet1_0", &apart).0, 3_558_856);
+    assert_eq!(relus("squeezenet1_1", &[]).0, 1_582_024);
+    assert_eq!(relus("squeezenet1_0", &[]).0, 2_684_360);
+    assert_eq!(relus("resnet50", &[]), (9_006_592, 4_089_186_304));
+}
+
 #[test]
 fn passes_can_be_left_out_by_name() {
     let mut options = CompileOptions::new(AnyDomain::ring(41).unwrap(), 12);

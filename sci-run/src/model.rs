@@ -105,7 +105,7 @@ impl Source {
                     Some(path) => preprocessing(path)?,
                     None => parse_preprocessing(model.preprocess)?,
                 };
-                compile(model.onnx, self.name(), plan, Some(preprocess))
+                compile(model.onnx, None, self.name(), plan, Some(preprocess))
             }
             Self::Zoo(_) => {
                 let preprocess = plan.preprocess.as_deref().map(preprocessing).transpose()?;
@@ -119,7 +119,7 @@ impl Source {
                     return compiled(&bytes, plan).map_err(place);
                 }
                 let preprocess = plan.preprocess.as_deref().map(preprocessing).transpose()?;
-                compile(&bytes, self.name(), plan, preprocess).map_err(place)
+                compile(&bytes, path.parent(), self.name(), plan, preprocess).map_err(place)
             }
         }
     }
@@ -156,13 +156,21 @@ pub fn read_small(path: &Path) -> Result<Vec<u8>> {
     read(path, MAX_SMALL_BYTES)
 }
 
+/// `folder` is where the files are that the model may refer to.
 fn compile(
-    onnx: &[u8],
+    model: &[u8],
+    folder: Option<&Path>,
     name: String,
     plan: &Plan,
     preprocess: Option<Preprocess>,
 ) -> Result<Program> {
-    Ok(athos::compile(onnx, &options(name, plan, preprocess)?)?)
+    // The parent of a bare file name is empty: the current folder.
+    let here = |folder: &Path| match folder.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => folder.to_path_buf(),
+    };
+    let options = CompileOptions { folder: folder.map(here), ..options(name, plan, preprocess)? };
+    Ok(athos::compile(model, &options)?)
 }
 
 /// What the command line says, as the compiler wants it.

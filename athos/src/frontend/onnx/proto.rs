@@ -144,12 +144,23 @@ pub struct TensorProto {
     /// 64-bit floats.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    /// Where the data is if it is elsewhere, which is refused.
-    #[prost(bytes = "vec", repeated, tag = "13")]
-    pub external_data: Vec<Vec<u8>>,
+    /// Where the data is if it is elsewhere.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
     /// 1 for elsewhere.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
+}
+
+/// A named text.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StringStringEntryProto {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// The text.
+    #[prost(string, tag = "2")]
+    pub value: String,
 }
 
 /// A declared input or output.
@@ -219,7 +230,7 @@ pub mod dimension {
     }
 }
 
-const TENSOR: Level = Level(&[(13, LEAF)]);
+const TENSOR: Level = Level(&[(13, Level(&[(1, LEAF), (2, LEAF)]))]);
 const ATTRIBUTE: Level = Level(&[(5, TENSOR)]);
 const NODE: Level = Level(&[(1, LEAF), (2, LEAF), (5, ATTRIBUTE)]);
 const SHAPE: Level = Level(&[(1, LEAF)]);
