@@ -9,6 +9,7 @@
 //! * [`llil`] is the language of integer programs; [`program`] holds one with its weights and knows
 //!   how it travels; [`cleartext`] says what it computes, bit by bit; [`backend::Backend`] is what
 //!   else can run it, through [`executor::execute`].
+//! * [`autotune`] finds the scale and the bitwidth that a network needs.
 //! * [`preprocess`] turns pictures and tables into inputs; [`testing`] makes random programs; [`zoo`]
 //!   holds known architectures.
 //!
@@ -16,6 +17,7 @@
 //! out of [`compile`], [`PublicProgram::from_blob`] and [`Program::from_bytes`] has been checked, and
 //! nothing they are given makes them panic.
 
+pub mod autotune;
 pub mod backend;
 pub mod calibration;
 pub mod cleartext;
