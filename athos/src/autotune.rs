@@ -41,8 +41,8 @@ pub struct Prediction {
 
 /// Predicts what a program costs; implemented by whoever knows the protocols.
 pub trait CostOracle: Sync {
-    /// One prediction for every backend and link, the same list for every program; the first one
-    /// decides which setting is the cheapest.
+    /// One prediction for every backend and link that can run the program; the first one, which
+    /// every program has, decides which setting is the cheapest.
     ///
     /// # Errors
     /// For a program that cannot be run.
@@ -84,7 +84,7 @@ pub struct Setting {
     pub accuracy: f64,
     /// Samples whose prediction is not that of the float network.
     pub changed: usize,
-    /// Empty if there is no oracle, or if it cannot be run.
+    /// Of settings without overflow; empty if there is no oracle.
     pub cost: Vec<Prediction>,
 }
 
@@ -208,11 +208,13 @@ fn at_scale(
         };
         let pairs = judge.samples.par_iter().zip(&fixed);
         let classes = pairs.map(classes).collect::<Result<Vec<_>>>()?;
+        let overflowing = fixed.iter().filter(|x| x.bitwidth > bitwidth).count();
+        let oracle = oracle.filter(|_| overflowing == 0);
         let cost = oracle.map_or(Ok(Vec::new()), |oracle| oracle.predict(&program.public))?;
         settings.push(Setting {
             scale,
             bitwidth,
-            overflowing: fixed.iter().filter(|x| x.bitwidth > bitwidth).count(),
+            overflowing,
             accuracy: judge.accuracy(&classes),
             changed: judge.changed(&classes),
             cost,

@@ -9,7 +9,8 @@
 //! * [`llil`] is the language of integer programs; [`program`] holds one with its weights and knows
 //!   how it travels; [`cleartext`] says what it computes, bit by bit; [`backend::Backend`] is what
 //!   else can run it, through [`executor::execute`].
-//! * [`autotune`] finds the scale and the bitwidth that a network needs.
+//! * [`autotune`] finds the scale and the bitwidth that a network needs; [`compare`] shows layer by
+//!   layer what fixed point loses.
 //! * [`preprocess`] turns pictures and tables into inputs; [`testing`] makes random programs; [`zoo`]
 //!   holds known architectures.
 //!
@@ -21,6 +22,7 @@ pub mod autotune;
 pub mod backend;
 pub mod calibration;
 pub mod cleartext;
+pub mod compare;
 mod compile;
 mod domain;
 pub mod error;

@@ -276,6 +276,27 @@ pub fn decide<D: NetDomain>(
     Ok(Decision { settings, assignment, lattice })
 }
 
+/// Wall-clock seconds and bytes of both directions that one inference is predicted to take, keys and
+/// expansion included.
+///
+/// # Errors
+/// As [`cost::layers`].
+pub fn predict<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    decision: &Decision<D>,
+    request: &Request,
+) -> Result<(f64, u64)> {
+    let (rates, settings, lattice) = (Rates::default(), decision.settings, &decision.lattice);
+    let cost = cost::total(program, domain, lattice, settings)? + lattice.key_cost();
+    let layers = lattice.layers().iter().flatten();
+    let lattice: f64 = layers.map(|layer| rates.lattice_seconds(layer)).sum();
+    let cpu = rates.cpu_seconds(&cost, settings) + lattice;
+    let expansion = expansion_bytes(cost.cots, settings);
+    let seconds = rates.wall(cpu, &cost, expansion, request.link, request.threads);
+    Ok((seconds, cost.bytes() + expansion as u64))
+}
+
 /// The faster engine for each product, and the seconds that this gains over OT alone.
 fn mixed<D: NetDomain>(
     program: &PublicProgram,

@@ -135,9 +135,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         ran.failed(2, &[line[0], line[1], "not built"]);
         assert!(ran.stderr.contains("hint: --"), "{ran:?}");
     }
-    for command in ["tune", "check"] {
-        run(&[command, "x.onnx"]).failed(2, &[command, "not built"]);
-    }
 }
 
 #[test]

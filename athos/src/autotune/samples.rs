@@ -1,6 +1,6 @@
 //! Labelled inputs, and what the float network says of them.
 
-use crate::hlil::{Graph, Op, Tensor};
+use crate::hlil::{Graph, Op, Tensor, ValueId, interpret};
 use crate::llil::AxisGeometry;
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -30,7 +30,7 @@ pub fn float_classes(graph: &Graph, input: &[f32]) -> Result<Vec<i64>> {
 }
 
 /// The node behind the reshapes that a graph may end with.
-fn last_computed(graph: &Graph) -> Result<crate::hlil::ValueId> {
+fn last_computed(graph: &Graph) -> Result<ValueId> {
     let mut id = graph.output()?;
     loop {
         let node = graph.node(id)?;
@@ -42,7 +42,7 @@ fn last_computed(graph: &Graph) -> Result<crate::hlil::ValueId> {
     }
 }
 
-fn ends_in_index(graph: &Graph, mut id: crate::hlil::ValueId) -> Result<bool> {
+fn ends_in_index(graph: &Graph, mut id: ValueId) -> Result<bool> {
     loop {
         let node = graph.node(id)?;
         match (&node.op, node.inputs.first()) {
@@ -53,18 +53,10 @@ fn ends_in_index(graph: &Graph, mut id: crate::hlil::ValueId) -> Result<bool> {
     }
 }
 
-/// Indices of the largest values along an axis, the lowest if there are several.
+/// Indices of the largest values along an axis.
 fn largest(values: &Tensor, axis: usize) -> Result<Vec<i64>> {
-    let AxisGeometry { outer, len, inner } = AxisGeometry::new(values.shape(), axis)?;
-    let mut classes = Vec::with_capacity(outer * inner);
-    for block in 0..outer {
-        for i in 0..inner {
-            let value = |k: usize| values.data()[(block * len + k) * inner + i];
-            let best = (1..len).fold(0, |best, k| if value(k) > value(best) { k } else { best });
-            classes.push(best as i64);
-        }
-    }
-    Ok(classes)
+    let axis = AxisGeometry::new(values.shape(), axis)?;
+    Ok(interpret::largest(values.data(), &axis).map(|best| best as i64).collect())
 }
 
 /// [`float_classes`] of all samples, on all threads.

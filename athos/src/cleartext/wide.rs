@@ -13,7 +13,7 @@ use super::tree;
 use crate::backend::Backend;
 use crate::domain::signed_bits;
 use crate::executor::execute;
-use crate::llil::{AxisGeometry, Broadcast, Rearrange, Sign, WeightId};
+use crate::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign, WeightId};
 use crate::program::{OutputForm, Program, PublicProgram, Weights};
 use crate::{Error, Result};
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
@@ -229,12 +229,17 @@ impl Backend for Wide<'_> {
         self.pairwise(x, &w, i64::checked_mul)
     }
 
-    fn relu(&mut self, x: &Vec<i64>) -> Result<Vec<i64>> {
+    fn relu(&mut self, x: &Vec<i64>, _: Precision) -> Result<Vec<i64>> {
         self.looks_at(range(x));
         Ok(x.iter().map(|&x| x.max(0)).collect())
     }
 
-    fn max_pool(&mut self, x: &Vec<i64>, geometry: &PoolGeometry) -> Result<Vec<i64>> {
+    fn max_pool(
+        &mut self,
+        x: &Vec<i64>,
+        geometry: &PoolGeometry,
+        _: Precision,
+    ) -> Result<Vec<i64>> {
         if x.len() != geometry.input_len() {
             return Err(Error::Misuse(format!("{} inputs for {geometry:?}", x.len())));
         }
@@ -254,7 +259,13 @@ impl Backend for Wide<'_> {
         Ok(out)
     }
 
-    fn avg_pool(&mut self, x: &Vec<i64>, geometry: &PoolGeometry) -> Result<Vec<i64>> {
+    fn avg_pool(
+        &mut self,
+        x: &Vec<i64>,
+        geometry: &PoolGeometry,
+        _: Sign,
+        _: Precision,
+    ) -> Result<Vec<i64>> {
         if x.len() != geometry.input_len() {
             return Err(Error::Misuse(format!("{} inputs for {geometry:?}", x.len())));
         }
@@ -273,12 +284,12 @@ impl Backend for Wide<'_> {
         Ok(out)
     }
 
-    fn truncate(&mut self, x: &Vec<i64>, shift: u32, _: Sign) -> Result<Vec<i64>> {
+    fn truncate(&mut self, x: &Vec<i64>, shift: u32, _: Sign, _: Precision) -> Result<Vec<i64>> {
         self.looks_at(range(x));
         Ok(x.iter().map(|&x| x >> shift.min(63)).collect())
     }
 
-    fn arg_max(&mut self, x: &Vec<i64>, axis: &AxisGeometry) -> Result<Vec<i64>> {
+    fn arg_max(&mut self, x: &Vec<i64>, axis: &AxisGeometry, _: Precision) -> Result<Vec<i64>> {
         let AxisGeometry { outer, len, inner } = *axis;
         if x.len() != outer * len * inner {
             return Err(Error::Misuse(format!("{} inputs for {axis:?}", x.len())));
