@@ -32,7 +32,8 @@ pub struct WideRun {
     pub ranges: Vec<(i64, i64)>,
 }
 
-/// Runs a program over the integers. The program's own domain plays no part.
+/// Runs a program over the integers. The program's own domain plays no part, and the precision of its
+/// instructions none either: where an instruction looks at fewer bits than it needs, `needed` says so.
 ///
 /// # Errors
 /// [`Error::Overflow`] if a value needs more than 64 bits; [`Error::Invalid`] if the input does not fit
