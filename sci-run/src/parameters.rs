@@ -144,13 +144,8 @@ pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
     let packing = one_of(offer, PACKING, [Packing::Coefficient, Packing::Simd], Packing::name)?;
     let style = Style { packing, privacy };
     let assignment = Assignment::parse(parameter(offer, PLAN)?, program)?;
-    let other = match backend {
-        Backend::Ot => assignment.uses(Engine::He),
-        Backend::He => assignment.uses(Engine::Ot),
-        Backend::Auto => false,
-    };
-    if other {
-        let expected = format_args!("{} alone, as the backend says", backend.name());
+    if backend == Backend::Ot && assignment.uses(Engine::He) {
+        let expected = "oblivious transfer alone, as the backend says";
         return Err(Error::misbehaved("parameter plan", expected, assignment));
     }
     let ot = one_of(offer, OT, [OtKind::Silent, OtKind::Iknp], OtKind::name)?;

@@ -155,7 +155,7 @@ fn expansion_bytes(cots: u64, settings: Settings) -> f64 {
 pub enum Backend {
     /// Oblivious transfer for all.
     Ot,
-    /// Lattice encryption for all.
+    /// Lattice encryption for all that the packing has.
     He,
     /// The faster one for each.
     #[default]
@@ -271,23 +271,49 @@ pub fn decide<D: NetDomain>(
     domain: D,
     request: &Request,
 ) -> Result<Decision<D>> {
-    let uniform = |engine| -> Result<(Assignment, Lattice<D>)> {
-        let assignment = Assignment::uniform(program, engine);
-        let lattice = Lattice::plan(program, domain, &assignment, request.style)?;
-        Ok((assignment, lattice))
-    };
+    let only_ot = || (Assignment::uniform(program, Engine::Ot), Lattice::none());
     let (assignment, lattice) = match request.backend {
-        Backend::Ot => uniform(Engine::Ot)?,
-        Backend::He => uniform(Engine::He)?,
+        Backend::Ot => only_ot(),
+        Backend::He => {
+            // A packing may have no scaling by secret factors; a layer without parameters is an error.
+            let assignment =
+                Assignment::of(program, |at| match candidate(program, domain, request.style, at) {
+                    Ok(None) => Engine::Ot,
+                    _ => Engine::He,
+                });
+            let lattice = Lattice::plan(program, domain, &assignment, request.style)?;
+            (assignment, lattice)
+        }
         Backend::Auto => {
             let (assignment, lattice, gain) = mixed(program, domain, request)?;
             let keys =
                 Rates::default().wall(0.0, &lattice.key_cost(), 0.0, request.link, request.threads);
-            if gain > keys { (assignment, lattice) } else { uniform(Engine::Ot)? }
+            if gain > keys { (assignment, lattice) } else { only_ot() }
         }
     };
     let settings = settings(program, domain, &lattice, request)?;
     Ok(Decision { settings, assignment, lattice })
+}
+
+/// Wall-clock seconds and bytes of both directions that one inference is predicted to take, keys and
+/// expansion included.
+///
+/// # Errors
+/// As [`cost::layers`].
+pub fn predict<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    decision: &Decision<D>,
+    request: &Request,
+) -> Result<(f64, u64)> {
+    let (rates, settings, lattice) = (Rates::default(), decision.settings, &decision.lattice);
+    let cost = cost::total(program, domain, lattice, settings)? + lattice.key_cost();
+    let layers = lattice.layers().iter().flatten();
+    let lattice: f64 = layers.map(|layer| rates.lattice_seconds(layer)).sum();
+    let cpu = rates.cpu_seconds(&cost, settings) + lattice;
+    let expansion = expansion_bytes(cost.cots, settings);
+    let seconds = rates.wall(cpu, &cost, expansion, request.link, request.threads);
+    Ok((seconds, cost.bytes() + expansion as u64))
 }
 
 /// The faster engine for each product, and the seconds that this gains over OT alone.

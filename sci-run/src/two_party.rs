@@ -119,7 +119,8 @@ pub fn receive_keys<D: Domain>(
 ) -> Result<Option<ServerKeys<D>>> {
     let Some(setup) = lattice.setup() else { return Ok(None) };
     let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
-    setup.receive(peer.main()).map(Some)
+    let threads = peer.session().threads();
+    setup.receive(peer.main(), threads).map(Some)
 }
 
 /// The client's part of the lattice setup.
@@ -132,7 +133,8 @@ pub fn send_keys<D: Domain>(
 ) -> Result<Option<ClientKeys<D>>> {
     let Some(setup) = lattice.setup() else { return Ok(None) };
     let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
-    setup.send(peer.main(), &mut Prg::from_os()?).map(Some)
+    let threads = peer.session().threads();
+    setup.send(peer.main(), threads, &mut Prg::from_os()?).map(Some)
 }
 
 /// One inference as the server, which learns nothing of it.

@@ -27,7 +27,7 @@ fn input(seed: u64, program: &Program, magnitude: usize) -> Vec<i64> {
 
 fn secure(program: &Program, input: &[i64], settings: Settings) -> Vec<i64> {
     let domain = Ring::new(BITS).unwrap();
-    let lattice = &Lattice::of(vec![None; program.public.instructions.len()]);
+    let lattice = &Lattice::none();
     let prepared = &Prepared::new(lattice, program, 0).unwrap();
     let model = Model { program, domain, lattice, prepared };
     let (_, client) = run_peers(
@@ -42,7 +42,7 @@ fn secure(program: &Program, input: &[i64], settings: Settings) -> Vec<i64> {
 /// Bytes of what is not a product.
 fn bytes(program: &Program, settings: Settings) -> u64 {
     let domain = Ring::new(BITS).unwrap();
-    let lattice = Lattice::of(vec![None; program.public.instructions.len()]);
+    let lattice = Lattice::none();
     let layers = cost::layers(&program.public, domain, &lattice, settings).unwrap();
     let others = layers.iter().filter(|layer| !matches!(layer.op, "Conv" | "Linear"));
     others.map(|layer| layer.cost.server_to_client + layer.cost.client_to_server).sum()

@@ -84,7 +84,7 @@ impl Plan {
         Style { packing, privacy: self.privacy }
     }
 
-    fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
+    pub(super) fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
         let backend = match args.backend {
             Some(args::Backend::Ot) => Backend::Ot,
             Some(args::Backend::He) => Backend::He,
@@ -167,11 +167,11 @@ fn range(name: &str, value: Option<u32>, low: u32, high: u32) -> Result<()> {
     }
 }
 
-pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
-    let model = Source::parse(args.model.as_deref().unwrap_or("digits"))?;
+/// A model and inputs for it: its own where none are given.
+pub(super) fn model_of(model: &str, given: Vec<String>) -> Result<(Source, Vec<String>)> {
+    let model = Source::parse(model)?;
     let inputs = match &model {
-        _ if !args.input.is_empty() => args.input,
+        _ if !given.is_empty() => given,
         Source::Embedded(model) => vec![model.name.to_string()],
         Source::Zoo(_) => vec![crate::input::RANDOM.to_string()],
         Source::File(path) => {
@@ -179,6 +179,12 @@ pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
             return Err(Failure::usage(cause).hint("--input FILE..."));
         }
     };
+    Ok((model, inputs))
+}
+
+pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
+    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let (model, inputs) = model_of(args.model.as_deref().unwrap_or("digits"), args.input)?;
     let (link, party) = (shape(&args.link)?, party(&args.party)?);
     Ok(Local { model, inputs, link, plan, party })
 }
@@ -279,7 +285,7 @@ pub(super) fn zoo(args: args::ZooArgs) -> Result<ZooCommand> {
     })
 }
 
-fn party(args: &args::PartyArgs) -> Result<PartyOptions> {
+pub(super) fn party(args: &args::PartyArgs) -> Result<PartyOptions> {
     if let Some(threads) = args.threads
         && !(1..=MAX_THREADS).contains(&threads)
     {
@@ -302,7 +308,7 @@ fn child(args: &args::ChildArgs) -> Result<Option<LinkShape>> {
     Ok(args.announce.then_some(shape))
 }
 
-fn shape(text: &str) -> Result<LinkShape> {
+pub(super) fn shape(text: &str) -> Result<LinkShape> {
     text.parse().map_err(|error| Failure::usage(error).hint("--link lan"))
 }
 

@@ -74,6 +74,11 @@ fn plan_one<D: Domain>(
         Op::Linear { geometry, .. } => {
             Some(Layer::fully_connected(packing, geometry, domain, bound, privacy)?)
         }
+        Op::MulWeight { .. } => {
+            let (shape, info) = (&instruction.output.shape, program.weights.get(weight.index()));
+            let weights = info.map(|info| info.shape.as_slice()).unwrap_or_default();
+            Layer::elementwise(packing, shape, weights, domain, bound, privacy)?
+        }
         _ => None,
     })
 }
@@ -145,7 +150,7 @@ impl<D: Domain> Lattice<D> {
             let sent = layers.iter().flatten().map(Layer::response_coefficients).sum();
             let needed = covering(sent);
             if needed <= log2_outputs {
-                let setup = Setup::new(layers.iter().flatten());
+                let setup = Setup::new(layers.iter().flatten())?;
                 return Ok(Self { layers, setup, style, log2_outputs });
             }
             log2_outputs = needed;

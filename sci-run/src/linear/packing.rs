@@ -32,9 +32,9 @@ impl Packing {
 #[derive(Debug)]
 pub enum Layer<D: Domain> {
     /// Of coefficients.
-    Coefficient(coefficient::Layer<D>),
+    Coefficient(Box<coefficient::Layer<D>>),
     /// Of slots.
-    Simd(simd::Layer<D>),
+    Simd(Box<simd::Layer<D>>),
 }
 
 impl<D: Domain> Layer<D> {
@@ -51,9 +51,12 @@ impl<D: Domain> Layer<D> {
     ) -> Result<Self> {
         Ok(match packing {
             Packing::Coefficient => {
-                Self::Coefficient(coefficient::Layer::conv(geometry, domain, bound, privacy)?)
+                let layer = coefficient::Layer::conv(geometry, domain, bound, privacy)?;
+                Self::Coefficient(Box::new(layer))
             }
-            Packing::Simd => Self::Simd(simd::Layer::conv(geometry, domain, bound, privacy)?),
+            Packing::Simd => {
+                Self::Simd(Box::new(simd::Layer::conv(geometry, domain, bound, privacy)?))
+            }
         })
     }
 
@@ -69,12 +72,36 @@ impl<D: Domain> Layer<D> {
         privacy: Privacy,
     ) -> Result<Self> {
         Ok(match packing {
-            Packing::Coefficient => Self::Coefficient(coefficient::Layer::fully_connected(
-                geometry, domain, bound, privacy,
-            )?),
-            Packing::Simd => {
-                Self::Simd(simd::Layer::fully_connected(geometry, domain, bound, privacy)?)
+            Packing::Coefficient => {
+                let layer = coefficient::Layer::fully_connected(geometry, domain, bound, privacy)?;
+                Self::Coefficient(Box::new(layer))
             }
+            Packing::Simd => {
+                let layer = simd::Layer::fully_connected(geometry, domain, bound, privacy)?;
+                Self::Simd(Box::new(layer))
+            }
+        })
+    }
+
+    /// x·w, w repeated along the axes where it has length 1; `None` in a packing that has no such product.
+    ///
+    /// # Errors
+    /// Where no parameters hold it.
+    pub fn elementwise(
+        packing: Packing,
+        shape: &[usize],
+        weight_shape: &[usize],
+        domain: D,
+        bound: u64,
+        privacy: Privacy,
+    ) -> Result<Option<Self>> {
+        Ok(match packing {
+            Packing::Coefficient => {
+                let layer =
+                    coefficient::Layer::elementwise(shape, weight_shape, domain, bound, privacy)?;
+                Some(Self::Coefficient(Box::new(layer)))
+            }
+            Packing::Simd => None,
         })
     }
 
@@ -89,7 +116,7 @@ impl<D: Domain> Layer<D> {
     /// Coefficients that a run sends and the flooding has to cover.
     pub fn response_coefficients(&self) -> u64 {
         let coefficients = match self {
-            Self::Coefficient(layer) => layer.layout().geometry().output_len(),
+            Self::Coefficient(layer) => layer.output_len(),
             Self::Simd(layer) => layer.response_coefficients(),
         };
         coefficients as u64
@@ -115,18 +142,24 @@ pub enum Setup<D: Domain> {
 
 impl<D: Domain> Setup<D> {
     /// For layers of one packing; `None` without layers.
-    pub fn new<'a>(layers: impl Iterator<Item = &'a Layer<D>> + Clone) -> Option<Self> {
+    ///
+    /// # Errors
+    /// None for planned layers.
+    pub fn new<'a>(layers: impl Iterator<Item = &'a Layer<D>> + Clone) -> Result<Option<Self>> {
         let coefficient = layers.clone().filter_map(|layer| match layer {
-            Layer::Coefficient(layer) => Some(layer),
+            Layer::Coefficient(layer) => Some(layer.as_ref()),
             Layer::Simd(_) => None,
         });
         let simd = layers.clone().filter_map(|layer| match layer {
-            Layer::Simd(layer) => Some(layer),
+            Layer::Simd(layer) => Some(layer.as_ref()),
             Layer::Coefficient(_) => None,
         });
-        Some(match layers.clone().next()? {
-            Layer::Coefficient(_) => Self::Coefficient(session::Setup::new(coefficient)),
-            Layer::Simd(_) => Self::Simd(simd::Setup::new(simd)),
+        Ok(match layers.clone().next() {
+            None => None,
+            Some(Layer::Coefficient(_)) => {
+                Some(Self::Coefficient(session::Setup::new(coefficient)?))
+            }
+            Some(Layer::Simd(_)) => Some(Self::Simd(simd::Setup::new(simd))),
         })
     }
 
@@ -138,29 +171,43 @@ impl<D: Domain> Setup<D> {
         }
     }
 
-    /// The client's part: fresh keys, of which it sends the public halves.
+    /// The client's part: fresh keys, of which it sends the public halves; later it computes with so many
+    /// threads.
     ///
     /// # Errors
     /// Those of the link.
-    pub fn send(&self, stream: &mut Stream, prg: &mut Prg) -> Result<ClientKeys<D>> {
+    pub fn send(
+        &self,
+        stream: &mut Stream,
+        threads: usize,
+        prg: &mut Prg,
+    ) -> Result<ClientKeys<D>> {
         Ok(match self {
             Self::Coefficient(setup) => {
-                ClientKeys::Coefficient(session::ClientKeys::send(stream, setup, prg)?)
+                let keys = session::ClientKeys::send(stream, setup, prg)?;
+                ClientKeys::Coefficient(keys.with_threads(threads)?)
             }
-            Self::Simd(setup) => ClientKeys::Simd(simd::ClientKeys::send(stream, setup, prg)?),
+            Self::Simd(setup) => {
+                let keys = simd::ClientKeys::send(stream, setup, prg)?;
+                ClientKeys::Simd(keys.with_threads(threads)?)
+            }
         })
     }
 
-    /// The server's part.
+    /// The server's part; later it computes with so many threads.
     ///
     /// # Errors
     /// Those of the link, and malformed keys.
-    pub fn receive(&self, stream: &mut Stream) -> Result<ServerKeys<D>> {
+    pub fn receive(&self, stream: &mut Stream, threads: usize) -> Result<ServerKeys<D>> {
         Ok(match self {
             Self::Coefficient(setup) => {
-                ServerKeys::Coefficient(session::ServerKeys::receive(stream, setup)?)
+                let keys = session::ServerKeys::receive(stream, setup)?;
+                ServerKeys::Coefficient(keys.with_threads(threads)?)
             }
-            Self::Simd(setup) => ServerKeys::Simd(simd::ServerKeys::receive(stream, setup)?),
+            Self::Simd(setup) => {
+                let keys = simd::ServerKeys::receive(stream, setup)?;
+                ServerKeys::Simd(keys.with_threads(threads)?)
+            }
         })
     }
 }
