@@ -188,10 +188,7 @@ impl<D: Domain> Layer<D> {
     /// Rotations of a run: of requests and of sums.
     pub fn rotations(&self) -> [usize; 2] {
         let circuit = self.packing.circuit();
-        let hops = circuit.lines.iter().filter(|line| circuit.rotation(line.hop) != 1).count();
-        let columns = circuit.lines.iter().flat_map(|line| &line.columns);
-        let columns = columns.filter(|&&column| circuit.rotation(column) != 1).count();
-        [self.requests() * (hops + columns), self.responses() * circuit.late()]
+        [self.packing.units() * circuit.early(), self.responses() * circuit.late()]
     }
 
     /// Coefficients that the responses of a run send, for [`Privacy::Run`]: those of all slots,
