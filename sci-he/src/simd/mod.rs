@@ -34,14 +34,14 @@
 //!
 //! | layer | s | MiB | original s | original MiB |
 //! |---|---|---|---|---|
-//! | 230x230x3, 7x7, 64, stride 2 | 1.7 | 14.6 | 61.4 | 406 |
-//! | 56x56x64, 3x3, 64 | 1.2 | 7.7 | 35.9 | 16.0 |
+//! | 230x230x3, 7x7, 64, stride 2 | 1.6 | 14.6 | 61.4 | 406 |
+//! | 56x56x64, 3x3, 64 | 1.3 | 7.7 | 35.9 | 16.0 |
 //! | 56x56x64, 1x1, 256 | 0.8 | 15.9 | 15.2 | 28.0 |
 //! | 14x14x256, 3x3, 256 | 1.5 | 1.9 | 23.5 | 4.0 |
-//! | 7x7x2048, 1x1, 512 | 1.2 | 2.8 | 12.9 | 6.5 |
-//! | 2048 to 1001 | 0.09 | 0.68 | 2.9 | 0.50 |
+//! | 7x7x2048, 1x1, 512 | 1.1 | 2.8 | 12.9 | 6.5 |
+//! | 2048 to 1001 | 0.10 | 0.68 | 2.9 | 0.50 |
 //!
-//! The classifier's four requests instead of one spare 44 more rotation keys of 0.6 MiB each.
+//! The classifier takes four requests rather than one so that few rotation keys do.
 
 mod circuit;
 mod context;
