@@ -1,0 +1,8 @@
+//! See `bench_harness::tables::truncation_vs_gc`.
+
+fn main() -> std::process::ExitCode {
+    bench_harness::main(
+        env!("CARGO_BIN_EXE_sci-bench-party"),
+        bench_harness::tables::truncation_vs_gc::TABLE,
+    )
+}
