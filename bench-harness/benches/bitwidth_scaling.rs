@@ -1,8 +1,7 @@
 //! See `bench_harness::tables::bitwidth_scaling`.
 
+mod start;
+
 fn main() -> std::process::ExitCode {
-    bench_harness::main(
-        env!("CARGO_BIN_EXE_sci-bench-party"),
-        bench_harness::tables::bitwidth_scaling::TABLE,
-    )
+    start::table("bitwidth_scaling")
 }

@@ -1,8 +1,7 @@
 //! See `bench_harness::tables::figure1_scaling`.
 
+mod start;
+
 fn main() -> std::process::ExitCode {
-    bench_harness::main(
-        env!("CARGO_BIN_EXE_sci-bench-party"),
-        bench_harness::tables::figure1_scaling::TABLE,
-    )
+    start::table("figure1_scaling")
 }

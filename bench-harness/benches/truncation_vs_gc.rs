@@ -1,8 +1,7 @@
 //! See `bench_harness::tables::truncation_vs_gc`.
 
+mod start;
+
 fn main() -> std::process::ExitCode {
-    bench_harness::main(
-        env!("CARGO_BIN_EXE_sci-bench-party"),
-        bench_harness::tables::truncation_vs_gc::TABLE,
-    )
+    start::table("truncation_vs_gc")
 }

@@ -24,21 +24,22 @@ pub mod suite;
 pub mod tables;
 
 use std::process::ExitCode;
-use suite::{Mode, Suite, Table};
+use suite::{Mode, Suite};
 
-/// What a bench target does.
-pub fn main(party: &'static str, table: Table) -> ExitCode {
-    let mode = match Mode::from_environment(std::env::args()) {
-        Ok(mode) => mode,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    match Suite::new(party, table, mode).run() {
+/// The environment variable that names the table to be run.
+pub const TABLE_VARIABLE: &str = "SCI_BENCH_TABLE";
+
+/// Runs the table of a bench target.
+pub fn main(table: &str) -> ExitCode {
+    let done = Mode::from_environment(std::env::args()).and_then(|mode| {
+        let found = tables::ALL.iter().find(|one| one.name == table);
+        let table = found.ok_or_else(|| format!("there is no table {table}"))?;
+        Suite::new(*table, mode)?.run().map_err(|error| format!("{}: {error}", table.name))
+    });
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}: {error}", table.name);
+            eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }

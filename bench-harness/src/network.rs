@@ -69,6 +69,7 @@ pub fn measure(program: &str, run: &Run, runs: u64) -> Result<Figures> {
 fn once(program: &str, run: &Run) -> Result<Report> {
     let (bitwidth, scale) = run.fixed;
     let mut command = Command::new(program);
+    command.env_remove(crate::TABLE_VARIABLE);
     command.args(["--model", &run.model, "--backend", run.backend, "--link", run.link, "--json"]);
     command.args(["--bitwidth", &bitwidth.to_string(), "--scale", &scale.to_string()]);
     command.args(["--threads", &run.threads.to_string(), "--timeout", "600"]);

@@ -24,6 +24,7 @@ struct Process {
 impl Process {
     fn start(program: &str, arguments: &[&str]) -> Result<Self> {
         let mut child = Command::new(program)
+            .env_remove(crate::TABLE_VARIABLE)
             .arg(COMMAND)
             .args(arguments)
             .stdin(Stdio::piped())

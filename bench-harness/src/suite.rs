@@ -74,8 +74,8 @@ pub struct Table {
 
 /// A table being run.
 pub struct Suite {
-    /// The program of the parties.
-    program: &'static str,
+    /// The program of the parties: this one.
+    program: String,
     table: Table,
     mode: Mode,
     criterion: Criterion,
@@ -84,7 +84,12 @@ pub struct Suite {
 
 impl Suite {
     /// Prepares a table.
-    pub fn new(program: &'static str, table: Table, mode: Mode) -> Self {
+    ///
+    /// # Errors
+    /// If the system does not say where this program is.
+    pub fn new(table: Table, mode: Mode) -> Result<Self> {
+        let program = std::env::current_exe().map_err(|e| e.to_string())?;
+        let program = program.to_str().ok_or("the path of this program is no text")?.to_string();
         let criterion = if mode == Mode::Default {
             Criterion::default().configure_from_args()
         } else {
@@ -95,7 +100,7 @@ impl Suite {
             .warm_up_time(Duration::from_millis(1))
             .measurement_time(Duration::from_millis(500))
             .without_plots();
-        Self { program, table, mode, criterion, measured: 0 }
+        Ok(Self { program, table, mode, criterion, measured: 0 })
     }
 
     /// How much is run.
@@ -189,7 +194,7 @@ impl Suite {
     }
 
     fn measure_now(&mut self, key: &str, job: Job) -> Result<Measurement> {
-        let mut pair = Pair::start(self.program, &job)?;
+        let mut pair = Pair::start(&self.program, &job)?;
         let setup = pair.setup;
         // Starts the pools of silent OT and warms the caches.
         let first = pair.run(1)?[0];
@@ -234,8 +239,8 @@ impl Suite {
     /// What went wrong, in words.
     pub fn network(&mut self, run: &network::Run) -> Result<network::Figures> {
         let runs = self.mode.pick(1, RUNS, RUNS);
-        let program = self.program;
-        self.resumable(&format!("{run:?}"), |_| network::measure(program, run, runs))
+        let program = self.program.clone();
+        self.resumable(&format!("{run:?}"), |_| network::measure(&program, run, runs))
     }
 }
 
@@ -258,16 +263,14 @@ fn write_all(directory: &Path, file: &ResultFile, table: &Table) -> Result<()> {
     write(&path("csv"), &file.csv())?;
     write(&path("md"), &file.markdown())?;
     write(&path("svg"), &plot::draw(file, table.plot)?)?;
-    let mut names: Vec<PathBuf> = fs::read_dir(directory)
-        .map_err(|e| e.to_string())?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    names.sort();
-    let read = |path: &PathBuf| {
-        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-        serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
-    };
-    let files = names.iter().map(read).collect::<Result<Vec<ResultFile>>>()?;
+    let mut files = Vec::new();
+    for known in crate::tables::ALL {
+        let path = directory.join(format!("{}.json", known.name));
+        // Tables that have not been run yet are not there.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let file: ResultFile =
+            serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        files.push(file);
+    }
     write(&directory.join("README.md"), &readme(&files))
 }

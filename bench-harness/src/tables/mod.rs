@@ -2,17 +2,33 @@
 
 pub mod bitwidth_scaling;
 pub mod figure1_scaling;
+pub mod link_scaling;
 pub mod table1_millionaires;
 pub mod table2_relu;
 pub mod table3_avgpool;
 pub mod table4_relu_layers;
+pub mod table5_delphi;
 pub mod table7_networks;
 pub mod truncation_vs_gc;
 
 use crate::job::{DomainSpec, Function, Job, Protocol};
 use crate::pair::{Measurement, Result};
 use crate::result::Line;
-use crate::suite::Suite;
+use crate::suite::{Suite, Table};
+
+/// All of them, in the order of the papers.
+pub const ALL: [Table; 10] = [
+    table1_millionaires::TABLE,
+    table2_relu::TABLE,
+    table3_avgpool::TABLE,
+    table4_relu_layers::TABLE,
+    table5_delphi::TABLE,
+    table7_networks::TABLE,
+    figure1_scaling::TABLE,
+    truncation_vs_gc::TABLE,
+    bitwidth_scaling::TABLE,
+    link_scaling::TABLE,
+];
 
 /// The prime below 2^32 that the reference implementation of SCI-HE uses: 1 mod 2^14.
 pub const PRIME_32: u64 = 4_293_918_721;
