@@ -14,6 +14,9 @@ pub struct Machine {
     pub memory_gib: f64,
     /// Kernel.
     pub system: String,
+    /// Processes that wanted a core in the minute before the end: far above the number of cores it says that times
+    /// are those of a busy machine.
+    pub load: f64,
 }
 
 fn field(text: &str, name: &str) -> Option<String> {
@@ -39,6 +42,11 @@ impl Machine {
                 std::env::consts::OS,
                 read("/proc/sys/kernel/osrelease").trim()
             ),
+            load: read("/proc/loadavg")
+                .split(' ')
+                .next()
+                .and_then(|x| x.parse().ok())
+                .unwrap_or(0.0),
         }
     }
 }

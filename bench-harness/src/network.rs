@@ -1,8 +1,10 @@
 //! Whole networks, through the program that users run.
 
 use crate::pair::Result;
+use sci_core::{Block, Prg};
 use sci_run::report::Report;
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -91,4 +93,31 @@ fn once(program: &str, run: &Run) -> Result<Report> {
 pub fn shared(path: &str) -> Option<PathBuf> {
     let found = Path::new(&std::env::var_os("SCI_MODELS_DIR")?).join(path);
     found.exists().then_some(found)
+}
+
+/// A file with a random picture of three planes, as a network's own input: cost does not depend on it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn picture(size: usize) -> Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sci-bench");
+    let path = directory.join(format!("picture-{size}.npy"));
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, {size}, {size}), }}");
+    // The array begins at a multiple of 64; magic, version and length take 10 bytes.
+    while !(10 + header.len() + 1).is_multiple_of(64) {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    let mut prg = Prg::new(Block::from(20));
+    for _ in 0..3 * size * size {
+        let value = (prg.next_u64() >> 40) as f32 / (1 << 24) as f32;
+        bytes.extend(value.to_le_bytes());
+    }
+    let written = fs::create_dir_all(&directory).and_then(|()| fs::write(&path, bytes));
+    written.map_err(|e| format!("{}: {e}", path.display()))?;
+    Ok(path)
 }

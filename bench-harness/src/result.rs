@@ -172,7 +172,7 @@ impl ResultFile {
         let _ = write!(
             out,
             "\nSizes: {}. Times: medians of {counted} runs (least–greatest), two processes, {} thread(s) a party. \
-             Commit {}. {}, {} cores, {} GiB, {}.\n",
+             Commit {}. {}, {} cores, {} GiB, {}; load average {}.\n",
             self.sizes,
             self.threads,
             self.commit,
@@ -180,6 +180,7 @@ impl ResultFile {
             self.machine.cores,
             self.machine.memory_gib,
             self.machine.system,
+            self.machine.load,
         );
         out
     }

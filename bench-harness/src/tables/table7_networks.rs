@@ -1,7 +1,7 @@
 //! Table 7 of CrypTFlow2: whole networks over both backends.
 
 use super::LINKS;
-use crate::network::{Figures, Run, shared};
+use crate::network::{Figures, Run, picture, shared};
 use crate::pair::Result;
 use crate::plot::Plot;
 use crate::result::Line;
@@ -15,45 +15,48 @@ pub const TABLE: Table = Table {
         "Each run is the program itself: two processes, all phases, and the outputs must equal the cleartext run bit by \
          bit. Seconds and GiB are those of one input, set-up included.",
         "The embedded networks are always there; the others are run where `SCI_MODELS_DIR` points to their files, \
-         SqueezeNet with the papers' sizes only.",
+         SqueezeNet with the papers' sizes only. Their input is a random picture: neither time nor traffic depends on it.",
     ],
     run,
     plot: Plot::Bars { metric: "seconds", label: "seconds" },
 };
 
-/// Networks from files: name, model, first input, whether it is one of the paper's large ones.
-const FILES: [(&str, &str, bool); 3] = [
-    ("MiniONN", "models/minionn_cifar10.onnx", false),
-    ("ResNet32", "models/resnet32_cifar10.onnx", false),
-    ("SqueezeNet", "models/squeezenet1_0_imagenet.onnx", true),
+/// Networks from files: name, model, size of the picture, whether it is one of the paper's large ones.
+const FILES: [(&str, &str, usize, bool); 3] = [
+    ("MiniONN", "models/minionn_cifar10.onnx", 32, false),
+    ("ResNet32", "models/resnet32_cifar10.onnx", 32, false),
+    ("SqueezeNet", "models/squeezenet1_0_imagenet.onnx", 227, true),
 ];
 
 fn run(suite: &mut Suite) -> Result<Vec<Line>> {
-    let mut networks =
-        vec![("digits", "digits".to_string(), (37, 12), ["ot", "he", "auto"].as_slice())];
+    let digit = concat!(env!("CARGO_MANIFEST_DIR"), "/../sci-run/assets/digits/inputs/00.png");
+    let all = ["ot", "he", "auto"].as_slice();
+    let mut networks = vec![("digits", "digits".to_string(), digit.to_string(), all)];
     if suite.mode() != Mode::Quick {
-        for (name, path, large) in FILES {
+        for (name, path, size, large) in FILES {
             let Some(path) = shared(path) else {
                 eprintln!("{name}: not run, SCI_MODELS_DIR has no {path}");
                 continue;
             };
             if !large || suite.mode() == Mode::Paper {
-                let backends = if large { &["ot", "he", "auto"][..] } else { &["he", "auto"][..] };
-                networks.push((name, path.display().to_string(), (37, 12), backends));
+                let backends = if large { all } else { &["he", "auto"] };
+                let input = picture(size)?.display().to_string();
+                networks.push((name, path.display().to_string(), input, backends));
             }
         }
     }
     let mut lines = Vec::new();
-    for (name, model, fixed, backends) in networks {
+    let links: &[&str] = suite.mode().pick(&["lan"], &LINKS, &LINKS);
+    for (name, model, input, backends) in networks {
         for &backend in backends {
-            for link in LINKS {
+            for &link in links {
                 let run = Run {
                     name,
                     model: model.clone(),
-                    input: None,
+                    input: Some(input.clone()),
                     preprocess: None,
                     backend,
-                    fixed,
+                    fixed: (37, 12),
                     link,
                     threads: suite.threads(),
                 };
