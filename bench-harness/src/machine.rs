@@ -1,0 +1,80 @@
+//! The machine, the commit, and the process, for the record.
+
+use serde::{Deserialize, Serialize};
+use std::process::Command;
+
+/// Where something was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// Model of the processor.
+    pub processor: String,
+    /// Logical cores.
+    pub cores: usize,
+    /// Main memory in GiB.
+    pub memory_gib: f64,
+    /// Kernel.
+    pub system: String,
+    /// Processes that wanted a core in the minute before the end: far above the number of cores it says that times
+    /// are those of a busy machine.
+    pub load: f64,
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_string())
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+impl Machine {
+    /// This one; what the system does not tell stays empty.
+    pub fn this() -> Self {
+        let memory = field(&read("/proc/meminfo"), "MemTotal");
+        let kib = memory.and_then(|m| m.split_whitespace().next()?.parse::<f64>().ok());
+        Self {
+            processor: field(&read("/proc/cpuinfo"), "model name").unwrap_or_default(),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_gib: (kib.unwrap_or_default() / (1 << 20) as f64 * 10.0).round() / 10.0,
+            system: format!(
+                "{} {}",
+                std::env::consts::OS,
+                read("/proc/sys/kernel/osrelease").trim()
+            ),
+            load: read("/proc/loadavg")
+                .split(' ')
+                .next()
+                .and_then(|x| x.parse().ok())
+                .unwrap_or(0.0),
+        }
+    }
+}
+
+/// The commit that is checked out, with a `+` if anything differs from it.
+pub fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let directory = env!("CARGO_MANIFEST_DIR");
+        let output = Command::new("git").arg("-C").arg(directory).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".into() };
+    // What was measured before is no change to what measures.
+    let changed = git(&["status", "--porcelain", "--", ":(top)", ":(top,exclude)results"]);
+    let clean = changed.is_some_and(|files| files.is_empty());
+    if clean { head } else { head + "+" }
+}
+
+/// User and system time of this process in seconds, where /proc tells; ticks are 10 ms.
+pub fn cpu_seconds() -> Option<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
+    Some(ticks / 100.0)
+}
+
+/// The largest resident set of this process in bytes, where /proc tells.
+pub fn peak_rss() -> Option<u64> {
+    let text = field(&read("/proc/self/status"), "VmHWM")?;
+    Some(text.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}

@@ -1,0 +1,101 @@
+//! The published figures, as data with their provenance.
+
+use serde::Deserialize;
+use std::sync::OnceLock;
+
+/// Where a figure comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Source {
+    /// Read in the paper.
+    #[serde(rename = "read")]
+    Read,
+    /// Recollected, and in agreement with an independent formula.
+    #[serde(rename = "recollected, agrees with a formula")]
+    Checked,
+    /// Only recollected.
+    #[serde(rename = "recollected")]
+    Recollected,
+}
+
+impl Source {
+    /// What stands behind the figure in a table.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Read => "",
+            Self::Checked => " (r)",
+            Self::Recollected => " (R)",
+        }
+    }
+}
+
+/// One published figure.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// The table.
+    pub table: String,
+    /// The row.
+    pub case: String,
+    /// `GC`, `ours` with its parameters as the paper names them, or a system.
+    pub protocol: String,
+    /// The link, if the figure depends on it.
+    #[serde(default)]
+    pub link: String,
+    /// What is counted.
+    pub metric: String,
+    /// The figure.
+    pub value: f64,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+#[derive(Deserialize)]
+struct File {
+    figure: Vec<Figure>,
+}
+
+/// All figures.
+pub fn figures() -> &'static [Figure] {
+    static FIGURES: OnceLock<Vec<Figure>> = OnceLock::new();
+    FIGURES.get_or_init(|| {
+        let text = include_str!("../paper/cryptflow2.toml");
+        // Part of the program, and read by a test.
+        toml::from_str::<File>(text).map_or_else(|_| Vec::new(), |file| file.figure)
+    })
+}
+
+/// One figure.
+pub fn find(
+    table: &str,
+    case: &str,
+    protocol: &str,
+    link: &str,
+    metric: &str,
+) -> Option<&'static Figure> {
+    figures().iter().find(|f| {
+        (f.table.as_str(), f.case.as_str(), f.protocol.as_str(), f.metric.as_str())
+            == (table, case, protocol, metric)
+            && (f.link.is_empty() || f.link == link)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_read_and_says_nothing_twice() {
+        let text = include_str!("../paper/cryptflow2.toml");
+        let file: File = toml::from_str(text).unwrap();
+        assert!(file.figure.len() > 40);
+        for (i, a) in file.figure.iter().enumerate() {
+            let same = |b: &Figure| {
+                (&a.table, &a.case, &a.protocol, &a.link, &a.metric)
+                    == (&b.table, &b.case, &b.protocol, &b.link, &b.metric)
+            };
+            assert!(!file.figure[i + 1..].iter().any(same), "{a:?}");
+            assert!(a.value > 0.0, "{a:?}");
+        }
+        assert_eq!(find("table1", "32 bits", "ours, m = 7", "lan", "bits").unwrap().value, 2930.0);
+    }
+}

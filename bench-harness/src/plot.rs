@@ -1,0 +1,189 @@
+//! Pictures of results. The background is transparent and all ink of middle brightness, so that they can be read on
+//! light and on dark pages alike.
+
+use crate::pair::Result;
+use crate::result::{Line, ResultFile, number};
+use plotters::backend::SVGBackend;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// What a picture shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plot {
+    /// A bar for each line of a metric, the paper's figure as a mark; logarithmic.
+    Bars {
+        /// The metric.
+        metric: &'static str,
+        /// Axis label, with the unit.
+        label: &'static str,
+    },
+    /// A curve for each protocol and link over [`Line::x`]; both axes logarithmic.
+    Curves {
+        /// The metric.
+        metric: &'static str,
+        /// Axis labels, with units.
+        labels: [&'static str; 2],
+    },
+}
+
+const INK: RGBColor = RGBColor(127, 127, 127);
+const GARBLED: RGBColor = RGBColor(217, 119, 6);
+const COLOURS: [RGBColor; 6] = [
+    RGBColor(37, 122, 214),
+    RGBColor(217, 119, 6),
+    RGBColor(16, 150, 110),
+    RGBColor(200, 60, 120),
+    RGBColor(130, 100, 220),
+    RGBColor(110, 130, 40),
+];
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn style(size: u32, anchor: HPos) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&INK).pos(Pos::new(anchor, VPos::Center))
+}
+
+/// The picture as SVG.
+///
+/// # Errors
+/// If it cannot be drawn.
+pub fn draw(file: &ResultFile, plot: Plot) -> Result<String> {
+    let metric = match plot {
+        Plot::Bars { metric, .. } | Plot::Curves { metric, .. } => metric,
+    };
+    let lines: Vec<&Line> =
+        file.lines.iter().filter(|l| l.metric == metric && l.value > 0.0).collect();
+    let mut svg = String::new();
+    match plot {
+        Plot::Bars { label, .. } => {
+            let height = 70 + 20 * lines.len() as u32;
+            let area = SVGBackend::with_string(&mut svg, (900, height)).into_drawing_area();
+            bars(&area, &file.title, label, &lines)?;
+        }
+        Plot::Curves { labels, .. } => {
+            let area = SVGBackend::with_string(&mut svg, (900, 520)).into_drawing_area();
+            curves(&area, &file.title, labels, &lines)?;
+        }
+    }
+    Ok(svg)
+}
+
+fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line]) -> Result<()> {
+    const LEFT: i32 = 400;
+    const WIDTH: f64 = 420.0;
+    let values = lines.iter().flat_map(|l| [Some(l.value), l.paper]).flatten();
+    let (least, greatest) = values.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+    let low = (least / 2.0).log10();
+    let span = ((greatest * 1.1).log10() - low).max(0.1);
+    let at = |x: f64| LEFT + ((x.log10() - low) / span * WIDTH) as i32;
+    let write = |what: &str, x: i32, y: i32, size: u32, anchor: HPos| {
+        area.draw_text(what, &style(size, anchor), (x, y)).map_err(text)
+    };
+    write(title, 450, 16, 17, HPos::Center)?;
+    for (i, line) in lines.iter().enumerate() {
+        let y = 46 + 20 * i as i32;
+        let link = if line.link.is_empty() { String::new() } else { format!(", {}", line.link) };
+        write(&format!("{}: {}{link}", line.case, line.protocol), LEFT - 8, y, 12, HPos::Right)?;
+        let colour = if line.protocol.starts_with("GC") { GARBLED } else { COLOURS[0] };
+        let bar = Rectangle::new([(LEFT, y - 7), (at(line.value), y + 7)], colour.filled());
+        area.draw(&bar).map_err(text)?;
+        let mut end = at(line.value);
+        if let Some(paper) = line.paper {
+            let mark =
+                Rectangle::new([(at(paper) - 1, y - 9), (at(paper) + 1, y + 9)], INK.filled());
+            area.draw(&mark).map_err(text)?;
+            end = end.max(at(paper));
+        }
+        write(&number(line.value), end + 6, y, 12, HPos::Left)?;
+    }
+    let y = 54 + 20 * lines.len() as i32;
+    write(&format!("{label}; logarithmic; vertical marks: the paper"), LEFT, y, 12, HPos::Left)
+}
+
+fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> Result<()> {
+    let mut series: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+    for line in lines {
+        let Some(x) = line.x else { continue };
+        let link = if line.link.is_empty() { String::new() } else { format!(", {}", line.link) };
+        let name = format!("{}{link}", line.protocol);
+        match series.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, points)) => points.push((x, line.value)),
+            None => series.push((name, vec![(x, line.value)])),
+        }
+    }
+    let all = || series.iter().flat_map(|(_, points)| points);
+    let range = |values: &mut dyn Iterator<Item = f64>| {
+        let (a, b) = values.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+        if a > b { 1.0..10.0 } else { a / 1.5..b * 1.5 }
+    };
+    let x = range(&mut all().map(|p| p.0));
+    let y = range(&mut all().map(|p| p.1));
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, style(17, HPos::Center))
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(76)
+        .build_cartesian_2d(x.log_scale(), y.log_scale())
+        .map_err(text)?;
+    chart
+        .configure_mesh()
+        .x_desc(labels[0])
+        .y_desc(labels[1])
+        .axis_style(INK)
+        .bold_line_style(INK.mix(0.3))
+        .light_line_style(TRANSPARENT)
+        .label_style(("sans-serif", 12).into_font().color(&INK))
+        .axis_desc_style(("sans-serif", 13).into_font().color(&INK))
+        .x_label_formatter(&|x| number(*x))
+        .y_label_formatter(&|y| number(*y))
+        .draw()
+        .map_err(text)?;
+    for (i, (name, points)) in series.iter().enumerate() {
+        let colour = COLOURS[i % COLOURS.len()];
+        chart
+            .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
+            .map_err(text)?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+        let dots = points.iter().map(|&p| Circle::new(p, 3, colour.filled()));
+        chart.draw_series(dots).map_err(text)?;
+    }
+    chart
+        .configure_series_labels()
+        .label_font(("sans-serif", 12).into_font().color(&INK))
+        .position(SeriesLabelPosition::UpperLeft)
+        .draw()
+        .map_err(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_are_drawn() {
+        let line = |protocol: &str, x: f64| Line {
+            case: "case".into(),
+            protocol: protocol.into(),
+            metric: "seconds".into(),
+            value: x * x,
+            paper: Some(2.0),
+            x: Some(x),
+            ..Line::default()
+        };
+        let lines = ["GC", "ours"].map(|p| [1.0, 8.0, 64.0].map(|x| line(p, x))).concat();
+        let file = ResultFile { title: "T".into(), lines, ..ResultFile::default() };
+        let bars = draw(&file, Plot::Bars { metric: "seconds", label: "s" }).unwrap();
+        assert!(bars.matches("<rect").count() >= 12 && bars.contains("case: GC"), "{bars}");
+        let labels = ["elements", "seconds"];
+        let curves = draw(&file, Plot::Curves { metric: "seconds", labels }).unwrap();
+        assert!(curves.matches("<circle").count() >= 6, "{curves}");
+        let none = draw(&ResultFile::default(), Plot::Curves { metric: "seconds", labels });
+        assert!(none.unwrap().contains("<svg"));
+    }
+}

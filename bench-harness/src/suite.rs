@@ -1,0 +1,276 @@
+//! How a table is run: sizes, repetitions, progress, what is written.
+
+use crate::job::Job;
+use crate::machine::{Machine, commit};
+use crate::pair::{Measurement, Pair, Result, Sample};
+use crate::result::{Line, ResultFile, SCHEMA, readme};
+use crate::{network, plot};
+use criterion::Criterion;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Runs of which a median is taken.
+const RUNS: u64 = 5;
+/// A job whose run takes longer than this is not repeated as often as criterion would.
+const LONG: f64 = 2.0;
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The smallest of everything, once: whether it works.
+    Quick,
+    /// What two cores finish in a quarter of an hour.
+    Default,
+    /// The papers' sizes.
+    Paper,
+}
+
+impl Mode {
+    /// What `SCI_BENCH` or `--quick` says.
+    ///
+    /// # Errors
+    /// For another value.
+    pub fn from_environment(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let quick = arguments.any(|argument| argument == "--quick");
+        match std::env::var("SCI_BENCH").ok().as_deref() {
+            _ if quick => Ok(Self::Quick),
+            None | Some("" | "default") => Ok(Self::Default),
+            Some("quick") => Ok(Self::Quick),
+            Some("paper") => Ok(Self::Paper),
+            Some(other) => Err(format!("SCI_BENCH: default, quick or paper, got {other}")),
+        }
+    }
+
+    /// One of three.
+    pub fn pick<T>(self, quick: T, default: T, paper: T) -> T {
+        match self {
+            Self::Quick => quick,
+            Self::Default => default,
+            Self::Paper => paper,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        self.pick("quick", "default, smaller than the paper's", "the paper's")
+    }
+}
+
+/// A table or figure.
+#[derive(Clone, Copy)]
+pub struct Table {
+    /// Name of the bench target and the files.
+    pub name: &'static str,
+    /// Heading.
+    pub title: &'static str,
+    /// What a reader must know.
+    pub notes: &'static [&'static str],
+    /// Measures.
+    pub run: fn(&mut Suite) -> Result<Vec<Line>>,
+    /// What the plot shows.
+    pub plot: plot::Plot,
+}
+
+/// A table being run.
+pub struct Suite {
+    /// The program of the parties: this one.
+    program: String,
+    table: Table,
+    mode: Mode,
+    criterion: Criterion,
+    measured: usize,
+}
+
+impl Suite {
+    /// Prepares a table.
+    ///
+    /// # Errors
+    /// If the system does not say where this program is.
+    pub fn new(table: Table, mode: Mode) -> Result<Self> {
+        let program = std::env::current_exe().map_err(|e| e.to_string())?;
+        let program = program.to_str().ok_or("the path of this program is no text")?.to_string();
+        let criterion = if mode == Mode::Default {
+            Criterion::default().configure_from_args()
+        } else {
+            Criterion::default()
+        };
+        let criterion = criterion
+            .sample_size(10)
+            .warm_up_time(Duration::from_millis(1))
+            .measurement_time(Duration::from_millis(500))
+            .without_plots();
+        Ok(Self { program, table, mode, criterion, measured: 0 })
+    }
+
+    /// How much is run.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Threads of a party.
+    pub fn threads(&self) -> usize {
+        1
+    }
+
+    /// Runs the table and writes what it came to.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub fn run(mut self) -> Result<()> {
+        let lines = (self.table.run)(&mut self)?;
+        if self.mode == Mode::Default {
+            self.criterion.final_summary();
+        }
+        let file = ResultFile {
+            schema: SCHEMA,
+            name: self.table.name.into(),
+            title: self.table.title.into(),
+            notes: self.table.notes.iter().map(ToString::to_string).collect(),
+            sizes: self.mode.name().into(),
+            machine: Machine::this(),
+            commit: commit(),
+            threads: self.threads(),
+            lines,
+        };
+        let directory = self.results();
+        write_all(&directory, &file, &self.table)?;
+        let _ = fs::remove_dir_all(self.progress());
+        eprintln!("{}: written to {}", self.table.name, directory.display());
+        Ok(())
+    }
+
+    /// Where results go: beside the crates, or below the build directory for a quick run.
+    fn results(&self) -> PathBuf {
+        if let Some(directory) = std::env::var_os("SCI_BENCH_RESULTS") {
+            return directory.into();
+        }
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        workspace.join(self.mode.pick("target/sci-bench/quick", "results", "results"))
+    }
+
+    /// Where an interrupted run of the papers' sizes finds what it had.
+    fn progress(&self) -> PathBuf {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        workspace.join("target/sci-bench/progress").join(self.table.name)
+    }
+
+    /// What was measured before for `key`, or what `measure` measures; kept in paper mode.
+    fn resumable<T: Serialize + DeserializeOwned>(
+        &mut self,
+        key: &str,
+        measure: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        self.measured += 1;
+        eprintln!("{} [{}]: {key}", self.table.name, self.measured);
+        if self.mode != Mode::Paper {
+            return measure(self);
+        }
+        let name: String = key.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+        let directory = self.progress().join(commit().replace('+', "_changed"));
+        let path = directory.join(format!("{name}.json"));
+        let kept = fs::read_to_string(&path).ok();
+        if let Some(kept) = kept.and_then(|text| serde_json::from_str(&text).ok()) {
+            return Ok(kept);
+        }
+        let measured = measure(self)?;
+        let text = serde_json::to_string(&measured).map_err(|e| e.to_string())?;
+        fs::create_dir_all(&directory).map_err(|e| e.to_string())?;
+        write(&path, &text)?;
+        Ok(measured)
+    }
+
+    /// Measures a job.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub fn measure(&mut self, job: &Job) -> Result<Measurement> {
+        let key = format!(
+            "{:?} {} {} {} {}",
+            job.function, job.domain, job.protocol, job.elements, job.link
+        );
+        let what = job.clone();
+        self.resumable(&key, move |suite| suite.measure_now(&key_of(&what), what))
+    }
+
+    fn measure_now(&mut self, key: &str, job: Job) -> Result<Measurement> {
+        let mut pair = Pair::start(&self.program, &job)?;
+        let setup = pair.setup;
+        // Starts the pools of silent OT and warms the caches.
+        let first = pair.run(1)?[0];
+        let samples = match self.mode {
+            Mode::Quick => pair.run(1)?,
+            Mode::Default if first.seconds < LONG => self.by_criterion(key, &mut pair)?,
+            _ => pair.run(RUNS)?,
+        };
+        Ok(Measurement { job, setup, samples })
+    }
+
+    /// Lets criterion decide how often, and keeps every run.
+    fn by_criterion(&mut self, key: &str, pair: &mut Pair) -> Result<Vec<Sample>> {
+        let mut samples: Result<Vec<Sample>> = Ok(Vec::new());
+        let mut group = self.criterion.benchmark_group(self.table.name);
+        group.sampling_mode(criterion::SamplingMode::Flat);
+        group.bench_function(key, |b| {
+            b.iter_custom(|iterations| match (&mut samples, pair.run(iterations)) {
+                (Ok(samples), Ok(runs)) => {
+                    samples.extend_from_slice(&runs);
+                    Duration::from_secs_f64(runs.iter().map(|run| run.seconds).sum())
+                }
+                // Criterion divides by it.
+                (Err(_), _) => Duration::from_secs(1),
+                (samples, Err(error)) => {
+                    *samples = Err(error);
+                    Duration::from_secs(1)
+                }
+            });
+        });
+        group.finish();
+        // A filter on the command line leaves criterion without work; the table needs its figures all the same.
+        match samples {
+            Ok(samples) if samples.len() < RUNS as usize => pair.run(RUNS),
+            other => other,
+        }
+    }
+
+    /// Runs a whole network through the program.
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub fn network(&mut self, run: &network::Run) -> Result<network::Figures> {
+        let runs = self.mode.pick(1, RUNS, RUNS);
+        let program = self.program.clone();
+        self.resumable(&format!("{run:?}"), |_| network::measure(&program, run, runs))
+    }
+}
+
+fn key_of(job: &Job) -> String {
+    format!(
+        "{:?}, {}, {}, {} x, {}",
+        job.function, job.domain, job.protocol, job.elements, job.link
+    )
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn write_all(directory: &Path, file: &ResultFile, table: &Table) -> Result<()> {
+    fs::create_dir_all(directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+    let path = |extension: &str| directory.join(format!("{}.{extension}", file.name));
+    let json = serde_json::to_string_pretty(file).map_err(|e| e.to_string())?;
+    write(&path("json"), &(json + "\n"))?;
+    write(&path("csv"), &file.csv())?;
+    write(&path("md"), &file.markdown())?;
+    write(&path("svg"), &plot::draw(file, table.plot)?)?;
+    let mut files = Vec::new();
+    for known in crate::tables::ALL {
+        let path = directory.join(format!("{}.json", known.name));
+        // Tables that have not been run yet are not there.
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let file: ResultFile =
+            serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        files.push(file);
+    }
+    write(&directory.join("README.md"), &readme(&files))
+}
