@@ -31,7 +31,7 @@
 //! })?;
 //! // Both parties plan the layer from public values; only the server has weights.
 //! let layer = Layer::conv(&geometry, ring, 7, Privacy::default())?;
-//! let setup = Setup::new([&layer])?;
+//! let setup = Setup::new([&layer]);
 //! let (server, client) = sci_core::testing::run_pair(
 //!     |mut session| {
 //!         let (stream, mut prg) = (session.stream(), Prg::from_os()?);

@@ -64,7 +64,7 @@ fn run<D: Domain>(
     threads: usize,
     prg: &mut Prg,
 ) -> Run {
-    let setup = Setup::new([layer]).unwrap();
+    let setup = Setup::new([layer]);
     let (client_keys, messages) = ClientKeys::generate(&setup, prg);
     let mut messages = messages.into_iter();
     let server_keys = ServerKeys::parse(&setup, |_, len| {
@@ -224,7 +224,7 @@ fn fully_connected_over_a_stream_at_the_cost_stated() {
         }));
     }
     let weights = Weights::prepare(&layer, weights).unwrap();
-    let setup = Setup::new([&layer]).unwrap();
+    let setup = Setup::new([&layer]);
     let (server, client) = run_pair(
         |mut session| {
             let mut prg = Prg::new(8u128.into());
@@ -306,10 +306,9 @@ fn wrong_weights_and_wrong_messages_are_refused() {
     let mut prg = Prg::new(11u128.into());
     let len = layer.context().request_len();
     let share = vec![0; geometry.input_len()];
-    let (client, messages) = ClientKeys::generate(&Setup::new([&layer]).unwrap(), &mut prg);
+    let (client, messages) = ClientKeys::generate(&Setup::new([&layer]), &mut prg);
     let mut messages = messages.into_iter();
-    let server =
-        ServerKeys::parse(&Setup::new([&layer]).unwrap(), |_, _| Ok(messages.next().unwrap()));
+    let server = ServerKeys::parse(&Setup::new([&layer]), |_, _| Ok(messages.next().unwrap()));
     let server = server.unwrap();
     let mut intake =
         |share: &[u64], byte| layer.intake(&server, share, &mut prg, || Ok(vec![byte; len]));
@@ -329,9 +328,7 @@ fn garbage_over_a_stream_is_a_typed_error() {
     let geometry = LinearGeometry::new(1, 10, 10).unwrap();
     let layer = Layer::fully_connected(&geometry, ring, 100, Privacy::default()).unwrap();
     let (error, ()) = run_pair(
-        |mut session| {
-            ServerKeys::receive(session.stream(), &Setup::new([&layer]).unwrap()).unwrap_err()
-        },
+        |mut session| ServerKeys::receive(session.stream(), &Setup::new([&layer])).unwrap_err(),
         |mut session| {
             let stream = session.stream();
             stream.send(&vec![0xff; layer.context().request_len()]).unwrap();
