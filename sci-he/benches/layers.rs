@@ -62,7 +62,7 @@ fn cpu_seconds() -> Result<f64> {
 fn measure(layer: &Layer<Ring>, weights: &Weights, values: &[i32]) -> Result<[f64; 2]> {
     let ring = Ring::new(BITS)?;
     let mut prg = Prg::from_os()?;
-    let setup = Setup::new([layer])?;
+    let setup = Setup::new([layer]);
     let (client_keys, messages) = ClientKeys::generate(&setup, &mut prg);
     let mut messages = messages.into_iter();
     let missing = || sci_core::Error::misuse("too few messages");
@@ -138,7 +138,7 @@ fn run() -> Result<()> {
             if layer.is_scalar() { " by single weights" } else { "" },
             params.c0_bits(),
             params.c1_bits(),
-            mib(Setup::new([&layer])?.cost().bytes()),
+            mib(Setup::new([&layer]).cost().bytes()),
         ))?;
         print(format!(
             "  {:.2} MiB ({:.2} up, {:.2} down), Cheetah {mebibytes}",

@@ -20,7 +20,6 @@ pub use request::Ciphertext;
 pub use respond::Responder;
 pub(crate) use respond::{Protection, Scratch};
 pub use secret::SecretKey;
-#[allow(unused_imports, reason = "for decryptions of other packings")]
 pub(crate) use secret::round;
 
 use crate::modulus::Modulus;

@@ -14,7 +14,6 @@ use crate::modulus::Modulus;
 const CHUNK: usize = 512;
 
 /// Coefficients whose sums stay in the first-level cache.
-#[allow(dead_code, reason = "for evaluations that sum product by product")]
 pub(crate) const BLOCK: usize = 2048;
 
 /// Compiles a function of slices for each class of vector units and chooses at run time.

@@ -198,6 +198,22 @@ impl<D: Domain> Params<D> {
         })
     }
 
+    /// The parameters with the fewest bytes for this many requests, responses and outputs; all else as
+    /// these.
+    pub(crate) fn cheapest_for(&self, requests: usize, responses: usize, outputs: usize) -> Self {
+        let levels = self.packing.as_ref().map_or(0, |packing| packing.levels);
+        let bits = |params: &Self| {
+            self.degree
+                * (requests * params.request_bits() as usize + responses * params.c1_bits as usize)
+                + outputs * params.c0_bits as usize
+        };
+        // As many primes at most: time counts too.
+        let others = limit(self.degree)
+            .map_or(Vec::new(), |limit| choices(self.demand, self.degree, limit, levels));
+        let others = others.into_iter().filter(|other| other.primes.len() <= self.primes.len());
+        others.min_by_key(bits).unwrap_or_else(|| self.clone())
+    }
+
     /// The smallest degree that works, with its cheapest parameters.
     ///
     /// # Errors
@@ -325,21 +341,33 @@ fn check<D: Domain>(demand: &Demand<D>) -> Result<()> {
     }
 }
 
+/// The choice with the fewest bits where requests, responses and outputs are balanced.
 fn search<D: Domain>(
     demand: Demand<D>,
     degree: usize,
     limit: u32,
     levels: u32,
 ) -> Option<Params<D>> {
-    let flood = Flood::hiding(noise::rms(&demand, degree), demand.privacy)?;
-    let t = demand.domain.modulus() as f64;
-    let (packing, packed) = match levels {
-        0 => (None, 0.0),
-        1..=MAX_LEVELS => packing_base(t, degree, limit, levels)?,
-        _ => return None,
+    let bits =
+        |params: &Params<D>| 4 * params.request_bits() + 4 * params.c1_bits + 3 * params.c0_bits;
+    choices(demand, degree, limit, levels).into_iter().min_by_key(bits)
+}
+
+/// Everything that works: moduli of few bits, each with responses of which no width can be less without
+/// another being more.
+fn choices<D: Domain>(demand: Demand<D>, degree: usize, limit: u32, levels: u32) -> Vec<Params<D>> {
+    let Some(flood) = Flood::hiding(noise::rms(&demand, degree), demand.privacy) else {
+        return Vec::new();
     };
+    let t = demand.domain.modulus() as f64;
+    let base = match levels {
+        0 => Some((None, 0.0)),
+        1..=MAX_LEVELS => packing_base(t, degree, limit, levels),
+        _ => None,
+    };
+    let Some((packing, packed)) = base else { return Vec::new() };
     let floor = t.log2() + (2.0 * flood.reach()).log2();
-    let mut best: Option<(u32, Params<D>)> = None;
+    let mut choices = Vec::new();
     for bits in floor as u32..floor as u32 + 8 {
         let Some(primes) = primes::of_bits(bits, degree) else { continue };
         let log2_q = primes::log2_product(&primes);
@@ -347,18 +375,14 @@ fn search<D: Domain>(
             break;
         }
         let left = 0.5 - packed - noise::at_modulus(&demand, degree, flood, log2_q);
-        let Some((c0_bits, c1_bits)) = response_widths(t, degree, left) else { continue };
-        if packing.is_some() && c1_bits > 64 {
-            continue;
-        }
-        let total = bits + c0_bits + c1_bits;
-        if best.as_ref().is_none_or(|(least, _)| total < *least) {
-            let packing = packing.clone();
-            let params = Params { demand, degree, primes, flood, packing, c0_bits, c1_bits };
-            best = Some((total, params));
+        for (c0_bits, c1_bits) in response_choices(t, degree, left) {
+            if packing.is_none() || c1_bits <= 64 {
+                let (primes, packing) = (primes.clone(), packing.clone());
+                choices.push(Params { demand, degree, primes, flood, packing, c0_bits, c1_bits });
+            }
         }
     }
-    best.map(|(_, params)| params)
+    choices
 }
 
 /// The smallest base within the security table whose error hardly counts, and that error.
@@ -387,15 +411,17 @@ pub(crate) fn packing_error(t: f64, degree: usize, packing: &PackingParams) -> f
     noise::of_packing(t, degree, packing.levels, &packing.primes)
 }
 
-/// The narrowest response whose rescaling error is below `left`.
+/// The narrowest response whose rescaling error is below `left`, c1 counting a little more.
 pub(crate) fn response_widths(t: f64, degree: usize, left: f64) -> Option<(u32, u32)> {
+    response_choices(t, degree, left).min_by_key(|&(b0, b1)| (3 * b0 + 4 * b1, b1))
+}
+
+/// For each width b1 of c1 the narrowest b0 of c0 with a rescaling error below `left`.
+fn response_choices(t: f64, degree: usize, left: f64) -> impl Iterator<Item = (u32, u32)> {
     let l = t.log2().ceil() as u32;
-    let fits = |b0: u32, b1: u32| response_error(t, degree, b0, b1) < left;
-    (l + 6..l + 14)
-        .flat_map(|b1| (l..=b1).map(move |b0| (b0, b1)))
-        .filter(|&(b0, b1)| fits(b0, b1))
-        // All of c1 travels, of c0 what is wanted.
-        .min_by_key(|&(b0, b1)| (3 * b0 + 4 * b1, b1))
+    (l + 6..l + 14).filter_map(move |b1| {
+        (l..=b1).find(|&b0| response_error(t, degree, b0, b1) < left).map(|b0| (b0, b1))
+    })
 }
 
 /// Miller and Rabin's test with the bases that decide every 32-bit number.

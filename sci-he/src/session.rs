@@ -9,7 +9,6 @@
 use crate::cipher::{Ciphertext, Context, SecretKey};
 use crate::coefficient::Layer;
 use crate::packing::{PackingContext, PackingKeys, packing_keys};
-use crate::params::PackingParams;
 use crate::sample;
 use crate::workers::Workers;
 use sci_core::channel::Stream;
@@ -29,38 +28,32 @@ pub struct Setup<D: Domain> {
 #[derive(Clone, Debug)]
 struct Packing {
     base: Arc<PackingContext>,
-    params: PackingParams,
     levels: u32,
 }
 
 impl<D: Domain> Setup<D> {
     /// The setup for all of these layers.
-    ///
-    /// # Errors
-    /// [`Error::Misuse`] if the primes of a layer have no transform, which its parameters exclude.
-    pub fn new<'a>(layers: impl IntoIterator<Item = &'a Layer<D>>) -> Result<Self> {
+    pub fn new<'a>(layers: impl IntoIterator<Item = &'a Layer<D>>) -> Self {
         let mut contexts: Vec<Arc<Context<D>>> = Vec::new();
-        let mut widest: Vec<(usize, PackingParams, u32)> = Vec::new();
+        let mut packings: Vec<Packing> = Vec::new();
         for layer in layers {
-            let params = layer.context().params();
             if !contexts.iter().any(|known| same_base(known, layer.context())) {
                 contexts.push(Arc::clone(layer.shared_context()));
             }
-            let Some(packing) = params.packing() else { continue };
-            match widest.iter_mut().find(|(degree, ..)| *degree == params.degree()) {
-                None => widest.push((params.degree(), packing.clone(), packing.levels())),
-                Some((_, known, levels)) => {
-                    *levels = packing.levels().max(*levels);
-                    if packing.primes().len() > known.primes().len() {
-                        *known = packing.clone();
+            let Some(base) = layer.packing() else { continue };
+            let levels = layer.layout().levels();
+            match packings.iter_mut().find(|known| known.base.degree() == base.degree()) {
+                None => packings.push(Packing { base: Arc::clone(base), levels }),
+                Some(known) => {
+                    known.levels = known.levels.max(levels);
+                    // Of two bases one is a prefix of the other.
+                    if base.primes().len() > known.base.primes().len() {
+                        known.base = Arc::clone(base);
                     }
                 }
             }
         }
-        let packings = widest.into_iter().map(|(degree, params, levels)| {
-            Ok(Packing { base: Arc::new(PackingContext::new(degree, &params)?), params, levels })
-        });
-        Ok(Self { contexts, packings: packings.collect::<Result<_>>()? })
+        Self { contexts, packings }
     }
 
     /// Payload of the setup: one flight from the client.
@@ -155,7 +148,7 @@ impl<D: Domain> ClientKeys<D> {
 #[derive(Debug)]
 pub struct ServerKeys<D: Domain> {
     publics: Vec<(Arc<Context<D>>, Ciphertext)>,
-    packings: Vec<(PackingParams, usize, PackingKeys)>,
+    packings: Vec<(Arc<PackingContext>, PackingKeys)>,
     workers: Workers,
 }
 
@@ -188,7 +181,7 @@ impl<D: Domain> ServerKeys<D> {
                 let len = packing.base.level_len();
                 let messages = (0..packing.levels).map(|_| next("a packing key", len));
                 let keys = PackingKeys::parse(&packing.base, messages)?;
-                packings.push((packing.params.clone(), degree, keys));
+                packings.push((Arc::clone(&packing.base), keys));
             }
         }
         Ok(Self { publics, packings, workers: Workers::default() })
@@ -213,12 +206,12 @@ impl<D: Domain> ServerKeys<D> {
         let (_, public) = found.ok_or_else(no_key)?;
         let Some(base) = layer.packing() else { return Ok((public, None)) };
         let mut packings = self.packings.iter();
-        let found = packings.find(|(params, degree, keys)| {
-            *degree == base.degree()
-                && params.primes().starts_with(base.primes())
+        let found = packings.find(|(known, keys)| {
+            known.degree() == base.degree()
+                && known.primes().starts_with(base.primes())
                 && keys.levels() >= layer.layout().levels() as usize
         });
-        let (.., packing) = found.ok_or_else(no_key)?;
+        let (_, packing) = found.ok_or_else(no_key)?;
         Ok((public, Some(packing)))
     }
 }

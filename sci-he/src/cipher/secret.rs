@@ -93,7 +93,7 @@ impl SecretKey {
     }
 
     /// c0 + c1·s at the positions, modulo 2^b1 (and garbage above).
-    pub(super) fn phases<D: Domain>(
+    pub(crate) fn phases<D: Domain>(
         &self,
         context: &Context<D>,
         c1_bytes: &[u8],

@@ -5,11 +5,12 @@ use crate::modulus::Modulus;
 use crate::packing::PackingContext;
 use crate::params::Params;
 use sci_core::{Domain, Error, Result};
+use std::sync::Arc;
 
 /// The packing context of a layer with its changes of modulus.
 #[derive(Debug)]
 pub(super) struct PackingBase {
-    pub(super) context: PackingContext,
+    pub(super) context: Arc<PackingContext>,
     /// From q to q'.
     pub(super) from_request: Conversion,
     /// From q' to 2^b1 and to 2^b0.
@@ -22,7 +23,7 @@ impl PackingBase {
     /// `None` if the layer is not packed.
     pub(super) fn new<D: Domain>(params: &Params<D>) -> Result<Option<Self>> {
         let Some(packing) = params.packing() else { return Ok(None) };
-        let context = PackingContext::new(params.degree(), packing)?;
+        let context = Arc::new(PackingContext::new(params.degree(), packing)?);
         let primes = context.modulus_primes();
         if params.c1_bits() > 64 {
             return Err(Error::misuse("responses of more than 64 bits are not packed"));

@@ -127,7 +127,7 @@ impl<D: Domain> Layer<D> {
     }
 
     /// The base of packing, if responses are packed.
-    pub(crate) fn packing(&self) -> Option<&PackingContext> {
+    pub(crate) fn packing(&self) -> Option<&Arc<PackingContext>> {
         self.packing.as_ref().map(|base| &base.context)
     }
 

@@ -113,6 +113,11 @@ pub(super) fn best<D: Domain>(
                 levels,
                 by_tile: scalar,
             };
+            let params = params.cheapest_for(
+                layout.requests(),
+                layout.responses(),
+                layout.geometry().output_len(),
+            );
             Ok(Plan { layout, params, scalar })
         }
         (None, Some(error)) => Err(error),

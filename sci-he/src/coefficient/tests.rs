@@ -7,6 +7,9 @@ use sci_core::geometry::{ConvSpec, Window};
 use sci_core::testing::{reveal, run_pair, share_arithmetic};
 use sci_core::{Field, Prg, Ring, Shares};
 
+mod forms;
+mod protection;
+
 /// The definition, by plain loops.
 fn naive<D: Domain>(domain: D, spec: &ConvSpec, x: &[u64], w: &[i32], out: [usize; 3]) -> Vec<u64> {
     let ConvSpec { batch, in_channels, out_channels, groups, input, window } = *spec;
@@ -49,11 +52,12 @@ fn naive<D: Domain>(domain: D, spec: &ConvSpec, x: &[u64], w: &[i32], out: [usiz
     y
 }
 
-struct Run {
+struct Run<D: Domain> {
     /// Responses in order.
     responses: Vec<Vec<u8>>,
     server: Vec<u64>,
     client: Vec<u64>,
+    keys: ClientKeys<D>,
 }
 
 fn run<D: Domain>(
@@ -63,8 +67,8 @@ fn run<D: Domain>(
     protection: Protection,
     threads: usize,
     prg: &mut Prg,
-) -> Run {
-    let setup = Setup::new([layer]).unwrap();
+) -> Run<D> {
+    let setup = Setup::new([layer]);
     let (client_keys, messages) = ClientKeys::generate(&setup, prg);
     let mut messages = messages.into_iter();
     let server_keys = ServerKeys::parse(&setup, |_, len| {
@@ -93,7 +97,7 @@ fn run<D: Domain>(
     let mut messages = responses.iter();
     let client = layer.open(&client_keys, |_| Ok(messages.next().unwrap())).unwrap();
     assert!(layer.response_lengths().eq(responses.iter().map(Vec::len)));
-    Run { responses, server, client }
+    Run { responses, server, client, keys: client_keys }
 }
 
 /// Random weights of which half are at the declared bound.
@@ -224,7 +228,7 @@ fn fully_connected_over_a_stream_at_the_cost_stated() {
         }));
     }
     let weights = Weights::prepare(&layer, weights).unwrap();
-    let setup = Setup::new([&layer]).unwrap();
+    let setup = Setup::new([&layer]);
     let (server, client) = run_pair(
         |mut session| {
             let mut prg = Prg::new(8u128.into());
@@ -281,7 +285,7 @@ fn an_all_zero_filter_looks_like_any_other() {
         let weights = Weights::on_the_fly(&layer, values).unwrap();
         run(&layer, &weights, (&share, &share), Protection::FULL, 1, &mut prg)
     });
-    let lengths = |run: &Run| run.responses.iter().map(Vec::len).collect::<Vec<_>>();
+    let lengths = |run: &Run<Ring>| run.responses.iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(lengths(&runs[0]), lengths(&runs[1]));
     for (run, expected) in runs.iter().zip([0, 2 * 27 * 10]) {
         assert!(reveal(ring, &run.server, &run.client).iter().all(|&y| y == expected));
@@ -306,10 +310,9 @@ fn wrong_weights_and_wrong_messages_are_refused() {
     let mut prg = Prg::new(11u128.into());
     let len = layer.context().request_len();
     let share = vec![0; geometry.input_len()];
-    let (client, messages) = ClientKeys::generate(&Setup::new([&layer]).unwrap(), &mut prg);
+    let (client, messages) = ClientKeys::generate(&Setup::new([&layer]), &mut prg);
     let mut messages = messages.into_iter();
-    let server =
-        ServerKeys::parse(&Setup::new([&layer]).unwrap(), |_, _| Ok(messages.next().unwrap()));
+    let server = ServerKeys::parse(&Setup::new([&layer]), |_, _| Ok(messages.next().unwrap()));
     let server = server.unwrap();
     let mut intake =
         |share: &[u64], byte| layer.intake(&server, share, &mut prg, || Ok(vec![byte; len]));
@@ -329,9 +332,7 @@ fn garbage_over_a_stream_is_a_typed_error() {
     let geometry = LinearGeometry::new(1, 10, 10).unwrap();
     let layer = Layer::fully_connected(&geometry, ring, 100, Privacy::default()).unwrap();
     let (error, ()) = run_pair(
-        |mut session| {
-            ServerKeys::receive(session.stream(), &Setup::new([&layer]).unwrap()).unwrap_err()
-        },
+        |mut session| ServerKeys::receive(session.stream(), &Setup::new([&layer])).unwrap_err(),
         |mut session| {
             let stream = session.stream();
             stream.send(&vec![0xff; layer.context().request_len()]).unwrap();

@@ -157,7 +157,7 @@ impl<D: Domain> Setup<D> {
         Ok(match layers.clone().next() {
             None => None,
             Some(Layer::Coefficient(_)) => {
-                Some(Self::Coefficient(session::Setup::new(coefficient)?))
+                Some(Self::Coefficient(session::Setup::new(coefficient)))
             }
             Some(Layer::Simd(_)) => Some(Self::Simd(simd::Setup::new(simd))),
         })
