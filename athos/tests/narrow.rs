@@ -170,6 +170,34 @@ fn a_network_is_narrowed_layer_by_layer() {
 }
 
 #[test]
+fn relus_side_by_side_look_at_the_same_bits() {
+    let model = Model::new(13)
+        .input("x", &[1, 2, 4, 4])
+        .ramp("small", &[2, 2, 1, 1], 0.01)
+        .ramp("large", &[2, 2, 1, 1], 1.0)
+        .node("Conv", &["x", "small"], "a")
+        .node("Conv", &["x", "large"], "b")
+        .node("Relu", &["a"], "r")
+        .node("Relu", &["b"], "s")
+        .node_with("Concat", &["r", "s"], "c", vec![support::int("axis", 1)])
+        .ramp("last", &[2, 4, 1, 1], 0.1)
+        .node("Conv", &["c", "last"], "y")
+        .output("y");
+    let options = CompileOptions::new(AnyDomain::ring(41).unwrap(), 12);
+    let mut program = compile(&model.encode(), &options).unwrap();
+    let mut observed = Calibration::new(&program, 0);
+    observed.observe(&program, &(0..32).map(|i| i * 300 - 4800).collect::<Vec<_>>()).unwrap();
+    athos::narrow(&mut program, &observed, &Limits::default()).unwrap();
+    let bits = |name: &str| {
+        let found = program.public.instructions.iter().find(|x| x.name == name && x.op == Op::Relu);
+        found.map(|x| x.precision)
+    };
+    assert!(matches!(bits("r"), Some(Precision::Bits(_))), "{}", program.public);
+    assert_eq!(bits("r"), bits("s"), "{}", program.public);
+    assert_eq!(signs(&program), 1, "{}", program.public);
+}
+
+#[test]
 fn a_field_keeps_all_bits_and_learns_signs() {
     let field = sci_core::Field::new(137_438_822_401).unwrap();
     let model = Model::new(13)

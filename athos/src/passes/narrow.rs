@@ -14,10 +14,11 @@
 
 use crate::calibration::Calibration;
 use crate::llil::range::{Range, Ranges, signed_width};
-use crate::llil::{Instruction, Op, Precision, Sign};
+use crate::llil::{Instruction, Op, Precision, Sign, TensorId};
 use crate::program::PublicProgram;
 use crate::{Error, Result};
 use sci_core::{AnyDomain, Domain};
+use std::collections::HashMap;
 
 /// The program with its precisions and signs. What was certain before is found again, so that a
 /// program may be narrowed anew with other observations.
@@ -29,12 +30,14 @@ pub fn narrow(public: &PublicProgram, observed: Option<&Calibration>) -> Result<
         let got = observed.len();
         return Err(Error::Misuse(format!("observations of {got} tensors for another program")));
     }
+    let shared = observed.map_or_else(HashMap::new, |observed| side_by_side(public, observed));
     let mut ranges = Ranges::new(public.domain, public.weight_bits);
     let mut narrowed = Vec::with_capacity(public.instructions.len());
-    for instruction in &public.instructions {
+    for (i, instruction) in public.instructions.iter().enumerate() {
         let instruction = match (public.domain, instruction.inputs.first()) {
             (AnyDomain::Ring(ring), Some(&x)) => {
                 let seen = observed.and_then(|observed| observed.bounds(x));
+                let seen = shared.get(&i).copied().or(seen);
                 let narrowing = Narrowing {
                     ranges: &ranges,
                     width: ring.bits(),
@@ -51,6 +54,27 @@ pub fn narrow(public: &PublicProgram, observed: Option<&Calibration>) -> Result<
         narrowed.push(instruction);
     }
     Ok(narrowed)
+}
+
+/// What was observed of all ReLUs that a Concat puts side by side, for each of them: they look at the
+/// same number of bits, so that the sign of the whole is known in as many.
+fn side_by_side(public: &PublicProgram, observed: &Calibration) -> HashMap<usize, (i64, i64)> {
+    let operand = |part: &TensorId| {
+        let relu = public.instructions.get(part.index()).filter(|x| x.op == Op::Relu)?;
+        observed.bounds(*relu.inputs.first()?)
+    };
+    let mut shared = HashMap::new();
+    for concat in public.instructions.iter().filter(|x| matches!(x.op, Op::Concat { .. })) {
+        let bounds: Option<Vec<(i64, i64)>> = concat.inputs.iter().map(operand).collect();
+        let all = bounds.and_then(|all| {
+            all.into_iter().reduce(|(low, high), (l, h)| (low.min(l), high.max(h)))
+        });
+        for (part, (low, high)) in concat.inputs.iter().zip(all.into_iter().cycle()) {
+            let before = shared.get(&part.index()).copied().unwrap_or((low, high));
+            shared.insert(part.index(), (low.min(before.0), high.max(before.1)));
+        }
+    }
+    shared
 }
 
 /// Known signs alone: shares mod n do not reduce to fewer bits.
