@@ -51,7 +51,14 @@ pub trait Backend {
     /// x - y.
     fn sub(&mut self, x: &Self::Secret, y: &Self::Secret) -> Result<Self::Secret, Self::Error>;
 
-    /// x·factor (ScaleUp comes here as a power of two).
+    /// x·2^shift.
+    fn scale_up(&mut self, x: &Self::Secret, shift: u32) -> Result<Self::Secret, Self::Error> {
+        let factor = 1i64.checked_shl(shift).filter(|&factor| factor > 0);
+        let factor = factor.ok_or_else(|| crate::Error::Misuse(format!("a shift by {shift}")))?;
+        self.mul_public(x, factor)
+    }
+
+    /// x·factor.
     fn mul_public(&mut self, x: &Self::Secret, factor: i64) -> Result<Self::Secret, Self::Error>;
 
     /// x + w, repeated.

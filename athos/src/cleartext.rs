@@ -2,9 +2,13 @@
 //!
 //! Everything wraps in the domain and every operation is written from its definition at
 //! [`crate::llil::Op`]; shares, chunks and protocols do not occur here. Linear layers go through a
-//! blocked product that computes the same integers modulo the domain in another order.
+//! blocked product that computes the same integers modulo the domain in another order. [`run_wide`]
+//! runs a program over the integers and says which bitwidth it needs.
 
 pub mod product;
+mod wide;
+
+pub use wide::{WideRun, run_wide};
 
 use crate::backend::Backend;
 use crate::domain::{signed_range, with_domain};

@@ -7,6 +7,7 @@ use crate::program::{Limits, OutputForm, Program, PublicProgram};
 use crate::{Calibration, Error, Preprocess, Result, frontend, lower::lower};
 use sci_core::AnyDomain;
 use std::fmt;
+use std::path::PathBuf;
 
 /// What the model owner decides.
 #[derive(Clone, Debug)]
@@ -23,8 +24,12 @@ pub struct CompileOptions {
     pub preprocess: Option<Preprocess>,
     /// The shape of the input where the model leaves it open.
     pub input_shape: Option<Vec<usize>>,
+    /// Where files lie that the model refers to; `None`: it may refer to none.
+    pub folder: Option<PathBuf>,
     /// What is too large.
     pub limits: Limits,
+    /// Passes on floats that are left out, by name.
+    pub skip: Vec<String>,
 }
 
 impl CompileOptions {
@@ -37,19 +42,22 @@ impl CompileOptions {
             output: OutputForm::ArgMax,
             preprocess: None,
             input_shape: None,
+            folder: None,
             limits: Limits::default(),
+            skip: Vec::new(),
         }
     }
 }
 
-/// Compiles an ONNX model.
+/// Compiles a model: ONNX or a frozen TensorFlow graph.
 ///
 /// # Errors
 /// [`Error::Invalid`] for a file that is no model or for impossible options, [`Error::Unsupported`]
 /// with all nodes that cannot be compiled, [`Error::Overflow`] for numbers that do not fit, with the
 /// bitwidth that works.
-pub fn compile(onnx: &[u8], options: &CompileOptions) -> Result<Program> {
-    let graph = frontend::onnx::read(onnx, options.input_shape.as_deref())?;
+pub fn compile(model: &[u8], options: &CompileOptions) -> Result<Program> {
+    let graph =
+        frontend::read_in(model, options.input_shape.as_deref(), options.folder.as_deref())?;
     compile_graph(graph, options)
 }
 
@@ -104,7 +112,8 @@ pub fn compile_observed(
     }
     check_size(&graph, &limits)?;
     observe("read", Stage::Hlil(&graph));
-    let graph = passes::run(graph, PIPELINE, |name, graph| observe(name, Stage::Hlil(graph)))?;
+    let graph =
+        passes::run(graph, &kept(&options.skip)?, |name, graph| observe(name, Stage::Hlil(graph)))?;
     let lowered = lower(&graph, domain, scale, output)?;
     let mut public = PublicProgram {
         name,
@@ -137,6 +146,17 @@ pub fn compile_observed(
 pub fn narrow(program: &mut Program, observed: &Calibration, limits: &Limits) -> Result<()> {
     program.public.instructions = passes::narrow(&program.public, Some(observed))?;
     program.check(limits)
+}
+
+/// The passes on floats without those that are left out.
+fn kept(skip: &[String]) -> Result<Vec<passes::Pass>> {
+    let named = |name: &str| PIPELINE.iter().any(|(known, _)| *known == name);
+    if let Some(unknown) = skip.iter().find(|name| !named(name)) {
+        let names: Vec<&str> = PIPELINE.iter().map(|(name, _)| *name).collect();
+        return Err(Error::invalid("pass to leave out", names.join(", "), unknown));
+    }
+    let kept = PIPELINE.iter().filter(|(name, _)| skip.iter().all(|skip| skip != name));
+    Ok(kept.copied().collect())
 }
 
 /// Refuses a graph that is too large before anything is computed from it.

@@ -79,10 +79,7 @@ fn apply<B: Backend>(
         (Op::Linear { weight, bias, geometry }, [x]) => backend.linear(x, *weight, *bias, geometry),
         (Op::Add, [x, y]) => backend.add(x, y),
         (Op::Sub, [x, y]) => backend.sub(x, y),
-        (Op::ScaleUp { shift }, [x]) => {
-            let factor = 1i64.checked_shl(*shift).filter(|&f| f > 0).ok_or_else(misuse)?;
-            backend.mul_public(x, factor)
-        }
+        (Op::ScaleUp { shift }, [x]) => backend.scale_up(x, *shift),
         (Op::MulPublic { factor, .. }, [x]) => backend.mul_public(x, *factor),
         (Op::AddWeight { weight }, [x]) => backend.add_weight(x, *weight, &broadcast(*weight)?),
         (Op::MulWeight { weight }, [x]) => backend.mul_weight(x, *weight, &broadcast(*weight)?),

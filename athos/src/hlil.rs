@@ -5,7 +5,7 @@
 //! [`Graph::evaluate`] is the reference for accuracy: what the network computes in 32-bit floats.
 
 pub mod compose;
-mod interpret;
+pub(crate) mod interpret;
 mod parse;
 mod print;
 mod statements;

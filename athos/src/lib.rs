@@ -9,6 +9,8 @@
 //! * [`llil`] is the language of integer programs; [`program`] holds one with its weights and knows
 //!   how it travels; [`cleartext`] says what it computes, bit by bit; [`backend::Backend`] is what
 //!   else can run it, through [`executor::execute`].
+//! * [`autotune`] finds the scale and the bitwidth that a network needs; [`compare`] shows layer by
+//!   layer what fixed point loses.
 //! * [`preprocess`] turns pictures and tables into inputs; [`testing`] makes random programs; [`zoo`]
 //!   holds known architectures.
 //!
@@ -16,9 +18,11 @@
 //! out of [`compile`], [`PublicProgram::from_blob`] and [`Program::from_bytes`] has been checked, and
 //! nothing they are given makes them panic.
 
+pub mod autotune;
 pub mod backend;
 pub mod calibration;
 pub mod cleartext;
+pub mod compare;
 mod compile;
 mod domain;
 pub mod error;

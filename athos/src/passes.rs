@@ -10,6 +10,7 @@ mod fold_affine;
 mod narrow;
 mod rewrite;
 mod sink_truncation;
+mod switch_relu;
 
 pub use batch_norm::lower_batch_norm;
 pub use constants::fold_constants;
@@ -17,6 +18,7 @@ pub use dead_code::remove_dead_code;
 pub use fold_affine::fold_affine;
 pub use narrow::narrow;
 pub use sink_truncation::sink_truncation;
+pub use switch_relu::{sink_relu_below_concat, switch_relu_max_pool};
 
 use crate::Result;
 use crate::hlil::Graph;
@@ -30,6 +32,8 @@ pub const PIPELINE: &[Pass] = &[
     ("fold-constants", fold_constants),
     ("lower-batch-norm", lower_batch_norm),
     ("fold-affine", fold_affine),
+    ("sink-relu-below-concat", sink_relu_below_concat),
+    ("switch-relu-max-pool", switch_relu_max_pool),
     ("remove-dead-code", remove_dead_code),
 ];
 

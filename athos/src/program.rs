@@ -8,8 +8,10 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod counts;
 mod weights;
 
+pub use counts::Counts;
 pub use weights::{WeightData, Weights};
 
 use crate::domain::{bits, modulus};

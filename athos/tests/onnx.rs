@@ -2,9 +2,11 @@
 
 mod support;
 
-use athos::frontend::onnx::read;
+use athos::frontend::onnx::proto::StringStringEntryProto;
+use athos::frontend::onnx::{read, read_in};
 use athos::{CompileOptions, Error, compile};
 use sci_core::AnyDomain;
+use std::path::Path;
 use support::{Model, float, int, ints, residual, text};
 
 /// Runs a model on an input.
@@ -389,7 +391,7 @@ fn constants_that_do_not_fit_are_refused() {
     refused(&with(|w| w.float_data = vec![1.0]), &["w: expected whole elements"]);
     refused(&with(|w| w.data_type = 16), &["w: ", "element type 16"]);
     refused(&with(|w| w.data_location = 1), &["w: ", "external data"]);
-    refused(&with(|w| w.external_data = vec![vec![0]]), &["external data"]);
+    refused(&with(|w| w.external_data = vec![location("w.bin")]), &["external data"]);
     let infinite = |w: &mut athos::frontend::onnx::proto::TensorProto| {
         w.raw_data[..4].copy_from_slice(&f32::NAN.to_le_bytes());
     };
@@ -447,5 +449,60 @@ fn truncated_and_damaged_files_never_panic() {
                 athos::cleartext::run(&program, &input).unwrap();
             }
         }
+    }
+}
+
+fn entry(key: &str, value: &str) -> StringStringEntryProto {
+    StringStringEntryProto { key: key.into(), value: value.into() }
+}
+
+fn location(path: &str) -> StringStringEntryProto {
+    entry("location", path)
+}
+
+#[test]
+fn external_data_stays_below_the_folder() {
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("external");
+    let folder = base.join("model");
+    std::fs::create_dir_all(folder.join("parts")).unwrap();
+    let bytes: Vec<u8> =
+        [9.0f32, 1.0, 2.0, 3.0, 9.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(folder.join("parts/w.bin"), &bytes).unwrap();
+    std::fs::write(base.join("secret.bin"), &bytes).unwrap();
+    let with = |entries: &[StringStringEntryProto]| {
+        let mut model =
+            unary(13, &[1, 3]).floats("w", &[3], &[0.0; 3]).node("Add", &["x", "w"], "y");
+        let w = &mut model.graph().initializer[0];
+        w.raw_data.clear();
+        w.data_location = 1;
+        w.external_data = entries.to_vec();
+        read_in(&model.encode(), None, Some(&folder))
+    };
+    let inside = [location("parts/w.bin"), entry("offset", "4"), entry("length", "12")];
+    let graph = with(&inside).unwrap();
+    assert_eq!(graph.evaluate(&[0.0; 3]).unwrap().data(), [1.0, 2.0, 3.0]);
+    let refused = |entries: &[StringStringEntryProto], needle: &str| {
+        let error = with(entries).unwrap_err().to_string();
+        assert!(error.contains(needle), "{error}");
+    };
+    refused(&[location("../secret.bin")], "may leave it");
+    refused(&[location("parts/../../secret.bin")], "may leave it");
+    refused(&[location(base.join("secret.bin").to_str().unwrap())], "may leave it");
+    refused(&[location("")], "may leave it");
+    refused(&[location("parts")], "no file");
+    refused(&[location("nothing.bin")], "below the model's folder");
+    refused(&[location("parts/w.bin"), entry("offset", "12")], "bytes that the file has");
+    refused(
+        &[location("parts/w.bin"), entry("offset", &u64::MAX.to_string())],
+        "that the file has",
+    );
+    refused(&[location("parts/w.bin"), entry("length", "8")], "expected 12, got 8");
+    refused(&[location("parts/w.bin"), entry("offset", "-1")], "a number");
+    #[cfg(unix)]
+    {
+        let link = folder.join("link.bin");
+        drop(std::fs::remove_file(&link));
+        std::os::unix::fs::symlink(base.join("secret.bin"), link).unwrap();
+        refused(&[location("link.bin")], "a link that leaves it");
     }
 }

@@ -122,17 +122,17 @@ fn refused(edit: impl FnOnce(&mut PublicProgram)) -> String {
 #[test]
 fn ill_typed_programs_are_refused() {
     let has = |error: String, needle: &str| assert!(error.contains(needle), "{error}");
-    has(refused(|p| p.instructions[2].inputs[0] = TensorId(2)), "instruction 2 (relu1)");
-    has(refused(|p| p.instructions[2].inputs[0] = TensorId(u32::MAX)), "instruction 2 (relu1)");
+    has(refused(|p| p.instructions[2].inputs[0] = TensorId(2)), "instruction 2 (pool1)");
+    has(refused(|p| p.instructions[2].inputs[0] = TensorId(u32::MAX)), "instruction 2 (pool1)");
     has(refused(|p| p.instructions[2].inputs.clear()), "number of inputs");
-    has(refused(|p| p.instructions[2].output.shape[0] = 2), "instruction 2 (relu1): output");
-    has(refused(|p| p.instructions[2].output.scale = 3), "instruction 2 (relu1): output");
+    has(refused(|p| p.instructions[2].output.shape[0] = 2), "instruction 2 (pool1): output");
+    has(refused(|p| p.instructions[2].output.scale = 3), "instruction 2 (pool1): output");
     has(refused(|p| p.instructions[2].precision = Precision::Bits(32)), "significant bits");
     has(refused(|p| p.instructions[2].precision = Precision::Bits(0)), "significant bits");
     has(refused(|p| p.instructions[1].precision = Precision::Bits(9)), "significant bits");
     has(refused(|p| p.instructions[4].precision = Precision::Bits(12)), "significant bits");
     // Nine bits of the ReLU's input are not enough to call it non-negative in all bits.
-    has(refused(|p| p.instructions[2].precision = Precision::Bits(9)), "Truncate: expected a sign");
+    has(refused(|p| p.instructions[3].precision = Precision::Bits(9)), "Truncate: expected a sign");
     has(
         refused(|p| p.instructions[4].op = Op::Truncate { shift: 25, sign: Sign::Unknown }),
         "shift: expected 1..=24, got 25",
@@ -251,8 +251,8 @@ fn inputs_that_do_not_fit_are_refused() {
 fn the_executor_frees_what_is_dead() {
     let program = residual_program();
     let liveness = athos::llil::Liveness::of(&program.public.instructions);
-    // The first convolution and its ReLU are alive together and nothing else is.
-    assert_eq!(liveness.peak_elements(), 2 * 3 * 36);
+    // The input and the first convolution are alive together and nothing else is.
+    assert_eq!(liveness.peak_elements(), (2 + 3) * 36);
     let mut seen = 0;
     cleartext::run_observed(&program, &[0; 72], |step| {
         assert_eq!(step.index, seen);

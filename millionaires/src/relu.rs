@@ -2,6 +2,14 @@
 //!
 //! Over Z_2^l with IKNP and m = 7: F_MILL on l - 1 bits and 2 (lambda + l) bits of MUX, 3234 bits at
 //! l = 32; 4 + ceil(log2 q) rounds.
+//!
+//! **Time** at l = 32, m = 4 on a 2.6 GHz EPYC, in cycles of both parties for an element (`cargo run --release -p
+//! truncation --example layer_cost -- relu 20 32 4 3 K`): 4,600 over IKNP (K = 0) with 518 bytes; 6,200 over
+//! silent OT with k up to 2^17 and 44.6 bytes besides expansion, 8,200 with 2^19. An element takes 47 COTs:
+//! their expansion, bound by gathers ([`sci_ot::silent`]), is about 3,300 of the 6,200, the pads of
+//! leaves and triples, bound by AES key schedules, most of the rest. Over IKNP a core a party makes an
+//! element in about the time that its bytes take at 300 MB/s each way: faster links are bound by
+//! AES, slower ones by the link; over silent OT the link bounds below about 20 MB/s.
 
 use crate::drelu::{Precision, SignDomain, drelu_lane};
 use sci_core::{Cost, Party, Result, Shares};

@@ -6,11 +6,10 @@
 
 use sci_core::geometry::{ConvGeometry, ConvSpec, LinearGeometry, Window};
 use sci_core::{Domain, Prg, Result, Ring};
-use sci_he::cipher::{Ciphertext, SecretKey};
 use sci_he::coefficient::{Layer, Weights};
 use sci_he::params::Privacy;
+use sci_he::session::{ClientKeys, ServerKeys, Setup};
 use std::io::Write;
-use std::time::Instant;
 
 const BITS: u32 = 37;
 const BOUND: u64 = 1 << 11;
@@ -50,39 +49,47 @@ fn rows(privacy: Privacy) -> Result<Vec<Row>> {
     ])
 }
 
+/// Seconds that this thread has computed, whatever else the machine does (Linux's schedstat).
+fn cpu_seconds() -> Result<f64> {
+    let what = "the scheduler's statistics of this thread";
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")
+        .map_err(|error| sci_core::Error::link(what, error))?;
+    let nanoseconds = text.split(' ').next().and_then(|number| number.parse::<f64>().ok());
+    nanoseconds.map(|n| n / 1e9).ok_or_else(|| sci_core::Error::misuse(what))
+}
+
 /// Seconds of the server and the client; the shares are checked for one output in a thousand.
 fn measure(layer: &Layer<Ring>, weights: &Weights, values: &[i32]) -> Result<[f64; 2]> {
-    let (context, ring) = (layer.context(), Ring::new(BITS)?);
+    let ring = Ring::new(BITS)?;
     let mut prg = Prg::from_os()?;
-    let secret = SecretKey::generate(context, &mut prg);
-    let key = Ciphertext::receive(context, &secret.public_key(context, &mut prg), &[])?;
+    let setup = Setup::new([layer])?;
+    let (client_keys, messages) = ClientKeys::generate(&setup, &mut prg);
+    let mut messages = messages.into_iter();
+    let missing = || sci_core::Error::misuse("too few messages");
+    let server_keys = ServerKeys::parse(&setup, |_, _| messages.next().ok_or_else(missing))?;
     let geometry = layer.layout().geometry();
     let mut shares = [vec![0; geometry.input_len()], vec![0; geometry.input_len()]];
     shares.iter_mut().for_each(|share| ring.sample_into(&mut prg, share));
-    let start = Instant::now();
-    let requests: Vec<_> = layer
-        .layout()
-        .request_order()
-        .map(|request| layer.request(&secret, &shares[1], request, &mut prg))
-        .collect::<Result<_>>()?;
-    let mut client = start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    let mut requests = requests.iter();
-    let inbox = layer.intake(&shares[0], || {
-        requests.next().ok_or_else(|| sci_core::Error::misuse("too few requests"))
-    })?;
-    let mut responses = Vec::new();
-    let mut output = layer.respond(&key, weights, &inbox, &mut prg, |message| {
-        responses.push(message);
+    let collect = |into: &mut Vec<Vec<u8>>, message| {
+        into.push(message);
         Ok(())
-    })?;
-    let server = start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    let mut received = vec![0; output.len()];
-    for (response, message) in layer.layout().response_order().zip(&responses) {
-        layer.receive(&secret, response, message, &mut received)?;
-    }
-    client += start.elapsed().as_secs_f64();
+    };
+    let start = cpu_seconds()?;
+    let mut requests = Vec::new();
+    layer.requests(&client_keys, &shares[1], &mut prg, |m| collect(&mut requests, m))?;
+    let mut client = cpu_seconds()? - start;
+    let start = cpu_seconds()?;
+    let mut requests = requests.into_iter();
+    let inbox =
+        layer.intake(&server_keys, &shares[0], &mut prg, || requests.next().ok_or_else(missing))?;
+    let mut responses = Vec::new();
+    let mut output =
+        layer.respond(&server_keys, weights, &inbox, &mut prg, |m| collect(&mut responses, m))?;
+    let server = cpu_seconds()? - start;
+    let start = cpu_seconds()?;
+    let mut responses = responses.into_iter();
+    let received = layer.open(&client_keys, |_| responses.next().ok_or_else(missing))?;
+    client += cpu_seconds()? - start;
     ring.add_assign(&mut output, &received);
     let [mut x, other] = shares;
     ring.add_assign(&mut x, &other);
@@ -110,6 +117,7 @@ fn run() -> Result<()> {
     let mut print = |line: String| {
         writeln!(out, "{line}").map_err(|e| sci_core::Error::link("standard output", e))
     };
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     for (name, layer, seconds, mebibytes) in rows(privacy)? {
         let (params, layout) = (layer.context().params(), layer.layout());
         let mut prg = Prg::from_os()?;
@@ -118,18 +126,20 @@ fn run() -> Result<()> {
             .collect();
         let cost = layer.cost();
         print(format!(
-            "{name}: N {}, q {:.1} bits, {} requests, {} responses filled to {:.0} %, {} products, \
-             c0 {} and c1 {} bits",
+            "{name}: N {}, q {:.1} bits, {} requests, {} leaves in {} responses filled to {:.0} %, {} products{}, \
+             c0 {} and c1 {} bits, keys {:.2} MiB",
             params.degree(),
             params.modulus_bits(),
             layout.requests(),
+            layout.leaves(),
             layout.responses(),
             100.0 * layout.fill(params.degree()),
             layout.products(),
+            if layer.is_scalar() { " by single weights" } else { "" },
             params.c0_bits(),
             params.c1_bits(),
+            mib(Setup::new([&layer])?.cost().bytes()),
         ))?;
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         print(format!(
             "  {:.2} MiB ({:.2} up, {:.2} down), Cheetah {mebibytes}",
             mib(cost.bytes()),

@@ -1,86 +1,410 @@
-//! The inner loop of every product, compiled for the vector units that the machine has.
+//! The inner loops, compiled for the vector units that the machine has.
 //!
-//! `a0[i] += w[i]·x0[i]`, `a1[i] += w[i]·x1[i]`: 32-bit residues, 64-bit sums that are reduced after
-//! [`LAZY`](crate::params::LAZY) products at the latest. The loop below is the specification; its siblings are the same
-//! loop under wider target features. Nothing branches on a value.
+//! Each loop is written once in safe code, which is the specification, and compiled again under wider
+//! target features; which of them runs is decided by the processor. The two multiply-accumulates
+//! have hand-written AVX-512 siblings in [`wide`], since their speed is a matter of registers. Nothing
+//! branches on a value.
 
-/// Coefficients whose sums share a pass over the plaintexts: four pages of each.
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
+use crate::modulus::Modulus;
+
+/// Coefficients whose sums are held at a time in [`dot`].
+const CHUNK: usize = 512;
+
+/// Coefficients whose sums stay in the first-level cache.
+#[allow(dead_code, reason = "for evaluations that sum product by product")]
 pub(crate) const BLOCK: usize = 2048;
 
-#[inline(always)]
-fn body(a0: &mut [u64], a1: &mut [u64], w: &[u32], x0: &[u32], x1: &[u32]) {
-    for ((((a0, a1), w), x0), x1) in a0.iter_mut().zip(a1).zip(w).zip(x0).zip(x1) {
-        *a0 = a0.wrapping_add(u64::from(*w) * u64::from(*x0));
-        *a1 = a1.wrapping_add(u64::from(*w) * u64::from(*x1));
-    }
-}
-
-/// The two multiply-accumulates of a plaintext with a ciphertext. Slices of one length.
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "calls functions whose target features were just detected")]
-pub(crate) fn accumulate(a0: &mut [u64], a1: &mut [u64], w: &[u32], x0: &[u32], x1: &[u32]) {
-    if std::arch::is_x86_feature_detected!("avx512f") {
-        // SAFETY: the processor has AVX-512F.
-        unsafe { accumulate_avx512(a0, a1, w, x0, x1) }
-    } else if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2.
-        unsafe { accumulate_avx2(a0, a1, w, x0, x1) }
-    } else {
-        body(a0, a1, w, x0, x1);
-    }
-}
-
-/// The two multiply-accumulates of a plaintext with a ciphertext. Slices of one length.
-#[cfg(not(target_arch = "x86_64"))]
-pub(crate) fn accumulate(a0: &mut [u64], a1: &mut [u64], w: &[u32], x0: &[u32], x1: &[u32]) {
-    body(a0, a1, w, x0, x1);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn accumulate_avx512(a0: &mut [u64], a1: &mut [u64], w: &[u32], x0: &[u32], x1: &[u32]) {
-    body(a0, a1, w, x0, x1);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn accumulate_avx2(a0: &mut [u64], a1: &mut [u64], w: &[u32], x0: &[u32], x1: &[u32]) {
-    body(a0, a1, w, x0, x1);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sci_core::{Block, Prg};
-
-    #[test]
-    #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "calls the variant it names"))]
-    fn all_variants_equal_the_loop() {
-        let mut prg = Prg::new(Block::from(1));
-        for len in [0, 1, 7, 8, 9, 31, BLOCK] {
-            let mut draw = || (0..len).map(|_| prg.next_u64() as u32 >> 5).collect::<Vec<_>>();
-            let (w, x0, x1) = (draw(), draw(), draw());
-            let mut expected = [vec![3; len], vec![5; len]];
-            let mut got = expected.clone();
-            for i in 0..len {
-                expected[0][i] += u64::from(w[i]) * u64::from(x0[i]);
-                expected[1][i] += u64::from(w[i]) * u64::from(x1[i]);
-            }
-            let [a0, a1] = &mut got;
-            accumulate(a0, a1, &w, &x0, &x1);
-            assert_eq!(got, expected);
-            let mut got = [vec![3; len], vec![5; len]];
-            let [a0, a1] = &mut got;
-            body(a0, a1, &w, &x0, &x1);
-            assert_eq!(got, expected);
+/// Compiles a function of slices for each class of vector units and chooses at run time.
+macro_rules! vectorized {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        #[cfg_attr(
+            target_arch = "x86_64",
+            expect(unsafe_code, reason = "calls functions whose features were just detected")
+        )]
+        $vis fn $name($($arg: $type),*) {
+            #[inline(always)]
+            fn body($($arg: $type),*) $body
             #[cfg(target_arch = "x86_64")]
-            if std::arch::is_x86_feature_detected!("avx2") {
-                let mut got = [vec![3; len], vec![5; len]];
-                let [a0, a1] = &mut got;
-                // SAFETY: the processor has AVX2.
-                unsafe { accumulate_avx2(a0, a1, &w, &x0, &x1) }
-                assert_eq!(got, expected);
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn avx512($($arg: $type),*) { body($($arg),*) }
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $type),*) { body($($arg),*) }
+                if has_avx512() {
+                    // SAFETY: the processor has the features of `avx512`.
+                    return unsafe { avx512($($arg),*) };
+                }
+                if std::arch::is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has AVX2.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            body($($arg),*)
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+}
+
+vectorized! {
+    /// `a0 += w·x0`, `a1 += w·x1`: the multiply-accumulates of a plaintext with a ciphertext.
+    pub(crate) fn accumulate(a0: &mut [u64], a1: &mut [u64], w: &[u32], x0: &[u32], x1: &[u32]) {
+        for ((((a0, a1), w), x0), x1) in a0.iter_mut().zip(a1).zip(w).zip(x0).zip(x1) {
+            *a0 = a0.wrapping_add(u64::from(*w) * u64::from(*x0));
+            *a1 = a1.wrapping_add(u64::from(*w) * u64::from(*x1));
+        }
+    }
+}
+
+/// One factor of a product under one prime: a plaintext and both halves of a ciphertext.
+pub(crate) type Product<'a> = (&'a [u32], &'a [u32], &'a [u32]);
+
+/// `out_h[j] = sum_i w_i[j]·x_ih[j] mod p` for both halves h. All slices have one length, a multiple of
+/// [`CHUNK`]; `lazy` products of residues fit 64 bits.
+pub(crate) fn dot(
+    m: &Modulus,
+    lazy: usize,
+    products: &[Product<'_>],
+    out0: &mut [u32],
+    out1: &mut [u32],
+) {
+    let one = m.scaler(1);
+    let blocks = out0.chunks_exact_mut(CHUNK).zip(out1.chunks_exact_mut(CHUNK));
+    for (block, (out0, out1)) in blocks.enumerate() {
+        let (mut a0, mut a1) = ([0u64; CHUNK], [0u64; CHUNK]);
+        // A reduced sum counts as one product.
+        for products in products.chunks(lazy - 1) {
+            dot_block(products, block * CHUNK, &mut a0, &mut a1);
+            reduce(m, one, &mut a0);
+            reduce(m, one, &mut a1);
+        }
+        narrow(&a0, out0);
+        narrow(&a1, out1);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls a function whose features were just detected")]
+fn dot_block(products: &[Product<'_>], at: usize, a0: &mut [u64; CHUNK], a1: &mut [u64; CHUNK]) {
+    if has_avx512() {
+        // SAFETY: the processor has AVX-512F.
+        unsafe { wide::dot(products, at, a0, a1) }
+    } else {
+        dot_portable(products, at, a0, a1);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn dot_block(products: &[Product<'_>], at: usize, a0: &mut [u64; CHUNK], a1: &mut [u64; CHUNK]) {
+    dot_portable(products, at, a0, a1);
+}
+
+vectorized! {
+    fn dot_portable(
+        products: &[Product<'_>],
+        at: usize,
+        a0: &mut [u64; CHUNK],
+        a1: &mut [u64; CHUNK],
+    ) {
+        for (w, x0, x1) in products {
+            let range = at..at + CHUNK;
+            accumulate(a0, a1, &w[range.clone()], &x0[range.clone()], &x1[range]);
+        }
+    }
+}
+
+/// Filters that share a pass over the ciphertexts in [`scalar_dot`].
+pub(crate) const FILTERS: usize = 4;
+
+/// Coefficients of one step of [`scalar_dot`].
+pub(crate) const STEP: usize = 16;
+
+/// `out_f[j] = sum_i w_i[f]·x_i[j] mod p` for [`FILTERS`] filters f, the weights residues. x is
+/// `[step][i][STEP]`, so that a pass over all x of a step is one stretch of memory; the outputs have one
+/// length, a multiple of [`STEP`]; `lazy` products of residues fit 64 bits.
+pub(crate) fn scalar_dot(
+    m: &Modulus,
+    lazy: usize,
+    weights: &[[u64; FILTERS]],
+    x: &[u32],
+    out: [&mut [u32]; FILTERS],
+) {
+    let one = m.scaler(1);
+    let [o0, o1, o2, o3] = out;
+    let steps = o0.chunks_exact_mut(STEP).zip(o1.chunks_exact_mut(STEP));
+    let steps = steps.zip(o2.chunks_exact_mut(STEP).zip(o3.chunks_exact_mut(STEP)));
+    for (step, ((o0, o1), (o2, o3))) in steps.enumerate() {
+        let mut sums = [[0u64; STEP]; FILTERS];
+        let x = &x[step * weights.len() * STEP..(step + 1) * weights.len() * STEP];
+        for (weights, x) in weights.chunks(lazy - 1).zip(x.chunks((lazy - 1) * STEP)) {
+            scalar_step(weights, x, &mut sums);
+            reduce(m, one, sums.as_flattened_mut());
+        }
+        for (sums, out) in sums.iter().zip([o0, o1, o2, o3]) {
+            narrow(sums, out);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "calls a function whose features were just detected")]
+fn scalar_step(weights: &[[u64; FILTERS]], x: &[u32], sums: &mut [[u64; STEP]; FILTERS]) {
+    if has_avx512() {
+        // SAFETY: the processor has AVX-512F.
+        unsafe { wide::scalar_dot(weights, x, sums) }
+    } else {
+        scalar_portable(weights, x, sums);
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn scalar_step(weights: &[[u64; FILTERS]], x: &[u32], sums: &mut [[u64; STEP]; FILTERS]) {
+    scalar_portable(weights, x, sums);
+}
+
+vectorized! {
+    fn scalar_portable(
+        weights: &[[u64; FILTERS]],
+        x: &[u32],
+        sums: &mut [[u64; STEP]; FILTERS],
+    ) {
+        for (weights, x) in weights.iter().zip(x.chunks_exact(STEP)) {
+            for (sums, w) in sums.iter_mut().zip(weights) {
+                for (sum, x) in sums.iter_mut().zip(x) {
+                    *sum = sum.wrapping_add(w * u64::from(*x));
+                }
             }
         }
     }
 }
+
+vectorized! {
+    /// `a·c mod p`, c given by its scaler.
+    fn reduce(m: &Modulus, scaler: u32, a: &mut [u64]) {
+        for a in a {
+            *a = u64::from(m.scale(*a, scaler));
+        }
+    }
+}
+
+vectorized! {
+    fn narrow(a: &[u64], out: &mut [u32]) {
+        for (out, a) in out.iter_mut().zip(a) {
+            *out = *a as u32;
+        }
+    }
+}
+
+vectorized! {
+    /// `x = (x + w·y)·c mod p`.
+    pub(crate) fn multiply_add(m: &Modulus, scaler: u32, x: &mut [u32], w: &[u32], y: &[u32]) {
+        for ((x, w), y) in x.iter_mut().zip(w).zip(y) {
+            *x = m.scale(u64::from(*x) + u64::from(*w) * u64::from(*y), scaler);
+        }
+    }
+}
+
+vectorized! {
+    /// `out = x·y·c mod p`.
+    pub(crate) fn multiply(m: &Modulus, scaler: u32, x: &[u32], y: &[u32], out: &mut [u32]) {
+        for ((x, y), out) in x.iter().zip(y).zip(out) {
+            *out = m.scale(u64::from(*x) * u64::from(*y), scaler);
+        }
+    }
+}
+
+vectorized! {
+    /// `x = x·y·c mod p`.
+    pub(crate) fn multiply_by(m: &Modulus, scaler: u32, x: &mut [u32], y: &[u32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x = m.scale(u64::from(*x) * u64::from(*y), scaler);
+        }
+    }
+}
+
+vectorized! {
+    /// `x = x·c mod p`.
+    pub(crate) fn scale(m: &Modulus, scaler: u32, x: &mut [u32]) {
+        for x in x {
+            *x = m.scale(u64::from(*x), scaler);
+        }
+    }
+}
+
+vectorized! {
+    /// `out = x·c mod p` of wide x.
+    pub(crate) fn scale_wide(m: &Modulus, scaler: u32, x: &[u64], out: &mut [u32]) {
+        for (x, out) in x.iter().zip(out) {
+            *out = m.scale(*x, scaler);
+        }
+    }
+}
+
+vectorized! {
+    /// `x += y mod p`.
+    pub(crate) fn add(m: &Modulus, x: &mut [u32], y: &[u32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x = m.add(*x, *y);
+        }
+    }
+}
+
+vectorized! {
+    /// `x = 2·x mod p`.
+    pub(crate) fn double(m: &Modulus, x: &mut [u32]) {
+        for x in x {
+            *x = m.add(*x, *x);
+        }
+    }
+}
+
+vectorized! {
+    /// `x, y = x + y, x - y mod p`.
+    pub(crate) fn butterfly(m: &Modulus, x: &mut [u32], y: &mut [u32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            (*x, *y) = (m.add(*x, *y), m.sub(*x, *y));
+        }
+    }
+}
+
+vectorized! {
+    /// Small signed integers to residues.
+    pub(crate) fn lift_small(m: &Modulus, x: &[i8], out: &mut [u32]) {
+        for (x, out) in x.iter().zip(out) {
+            *out = m.small(i32::from(*x));
+        }
+    }
+}
+
+vectorized! {
+    /// Signed integers of absolute value below p to residues.
+    pub(crate) fn lift(m: &Modulus, x: &[i32], out: &mut [u32]) {
+        for (x, out) in x.iter().zip(out) {
+            *out = m.small(*x);
+        }
+    }
+}
+
+vectorized! {
+    /// `x += small mod p`.
+    pub(crate) fn add_small(m: &Modulus, x: &mut [u32], small: &[i8]) {
+        for (x, small) in x.iter_mut().zip(small) {
+            *x = m.add(*x, m.small(i32::from(*small)));
+        }
+    }
+}
+
+vectorized! {
+    /// `x = small - x mod p`.
+    pub(crate) fn small_minus(m: &Modulus, x: &mut [u32], small: &[i8]) {
+        for (x, small) in x.iter_mut().zip(small) {
+            *x = m.sub(m.small(i32::from(*small)), *x);
+        }
+    }
+}
+
+vectorized! {
+    /// `x += carry - rest/t mod p` where `inverse_t` is the scaler of 1/t.
+    pub(crate) fn add_encoding(
+        m: &Modulus,
+        inverse_t: u32,
+        rest: &[u64],
+        carry: &[u32],
+        x: &mut [u32],
+    ) {
+        for ((x, rest), carry) in x.iter_mut().zip(rest).zip(carry) {
+            *x = m.add(*x, m.sub(*carry, m.scale(*rest, inverse_t)));
+        }
+    }
+}
+
+vectorized! {
+    /// `x += low + 2^64·high - half mod p`, the scalers of 1 and 2^64 and half being the constants.
+    pub(crate) fn add_wide(
+        m: &Modulus,
+        constants: [u32; 3],
+        low: &[u64],
+        high: &[u64],
+        x: &mut [u32],
+    ) {
+        let [one, two64, half] = constants;
+        for ((x, low), high) in x.iter_mut().zip(low).zip(high) {
+            let wide = m.add(m.scale(*low, one), m.scale(*high, two64));
+            *x = m.add(*x, m.sub(wide, half));
+        }
+    }
+}
+
+vectorized! {
+    /// `sum += x·whole`, `part += x·(high + low/2^32)` where `part` counts 2^-28: one term of a change of
+    /// modulus.
+    pub(crate) fn add_fraction(
+        whole: u64,
+        fraction: [u64; 2],
+        x: &[u32],
+        sum: &mut [u64],
+        part: &mut [u64],
+    ) {
+        let [high, low] = fraction;
+        for ((x, sum), part) in x.iter().zip(sum).zip(part) {
+            let x = u64::from(*x);
+            *sum = sum.wrapping_add(x.wrapping_mul(whole));
+            *part += x * high + ((x * low) >> 32);
+        }
+    }
+}
+
+vectorized! {
+    /// `sum += x·whole`, for the further primes of a change of modulus.
+    pub(crate) fn add_multiple(whole: u64, x: &[u32], sum: &mut [u64]) {
+        for (x, sum) in x.iter().zip(sum) {
+            *sum = sum.wrapping_add(u64::from(*x) * whole);
+        }
+    }
+}
+
+vectorized! {
+    /// `sum += round(part / 2^28)`.
+    pub(crate) fn add_rounded(part: &[u64], sum: &mut [u64]) {
+        for (part, sum) in part.iter().zip(sum) {
+            *sum = sum.wrapping_add((part + (1 << 27)) >> 28);
+        }
+    }
+}
+
+vectorized! {
+    /// Residues modulo `from`, taken in -from/2..from/2, to residues modulo another prime that is
+    /// greater than from/2.
+    pub(crate) fn recentre(from: u32, to: &Modulus, x: &[u32], out: &mut [u32]) {
+        for (x, out) in x.iter().zip(out) {
+            // All ones where x > from/2.
+            let negative = ((from / 2).wrapping_sub(*x) as i32 >> 31) as u32;
+            let value = x.wrapping_sub(from & negative);
+            let value = value.wrapping_add(to.p & (value as i32 >> 31) as u32);
+            // from/2 < to, but a value above `to` cannot occur: |value| <= from/2.
+            *out = value;
+        }
+    }
+}
+
+vectorized! {
+    /// `x = (x - y)·c mod p`.
+    pub(crate) fn subtract_scale(m: &Modulus, scaler: u32, x: &mut [u32], y: &[u32]) {
+        for (x, y) in x.iter_mut().zip(y) {
+            *x = m.scale(u64::from(m.sub(*x, *y)), scaler);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

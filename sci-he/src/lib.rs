@@ -9,7 +9,10 @@
 //!
 //! * [`params`]: parameters from l, the weight bound, the terms and the privacy; the noise budget.
 //! * [`cipher`]: the RLWE layer, over `tfhe-ntt`.
-//! * [`coefficient`]: convolution and fully connected layers by coefficient placement.
+//! * [`packing`]: many responses with few wanted coefficients become one.
+//! * [`coefficient`]: convolution and its relatives by coefficient placement.
+//! * [`session`]: the keys, once for all layers of a program.
+//! * [`simd`]: the same over Z_n in batched slots, with rotations: the original SCI-HE.
 //!
 //! ```
 //! use sci_core::geometry::{ConvGeometry, ConvSpec, Window};
@@ -28,7 +31,7 @@
 //! })?;
 //! // Both parties plan the layer from public values; only the server has weights.
 //! let layer = Layer::conv(&geometry, ring, 7, Privacy::default())?;
-//! let setup = Setup::new([&layer]);
+//! let setup = Setup::new([&layer])?;
 //! let (server, client) = sci_core::testing::run_pair(
 //!     |mut session| {
 //!         let (stream, mut prg) = (session.stream(), Prg::from_os()?);
@@ -56,7 +59,8 @@
 //! distance of 2^-40 ([`params::Privacy::Run`] with `log2_outputs` = m; 2^-40 a coefficient and so 2^(m-40)
 //! a run with [`params::Privacy::Coefficient`]) and the advantage against RLWE.
 //!
-//! *Order of operations.* Every response is made modulo q as
+//! *Order of operations.* Every sum of products that will be sent, alone or packed, is first made modulo q
+//! as
 //!
 //! ```text
 //! c1 = sum_i w_i·a_i + a·u + e2
@@ -64,23 +68,26 @@
 //! ```
 //!
 //! where (b_i, a_i) are the requests with x_0 added, (b, a) is the public key, u is ternary, e2 an
-//! error polynomial, f uniform over V integers and r uniform modulo t at each wanted coefficient: all
-//! four fresh for every response. Only then are c0 and c1 rescaled and shortened, which is a public
-//! function of them and can give nothing away. The unwanted coefficients of c0 are never computed.
+//! error polynomial, f a [flooding](params::Flood) value and r uniform modulo t at each wanted
+//! coefficient: all four fresh for every sum. Only then are c0 and c1 rescaled, [packed](packing) with
+//! others and shortened, which is a public function of them and of public keys and can give nothing
+//! away. The unwanted coefficients of c0 are dropped before that.
 //!
 //! *Proof.* Let s be the secret, and g the error of what the client decrypts before f is added, that
 //! is w·(errors and roundings of the requests) + e·u + e2·s, e the error of the public key, and the
 //! rounding of r.
 //!
 //! 1. The wanted coefficients of c0 are fixed by c1, s, the plaintext W·x - r and g + f. Replace g + f
-//!    by f. For fixed g the distance of one coefficient is at most |g|/V, and for independent f the
-//!    distances of all add up; the mean of |g| over the honest choice of e, u, e2 and the request
-//!    errors is below the bound B of [`params`], so that the whole costs 2^m·B/V <= 2^-40. No tail
-//!    bound enters here. This is also where u and e2 leave everything but c1, and why c0 needs no
+//!    by f. The root mean square of g over the coins of the request errors, of the randomised roundings
+//!    of both shares, of e, u and e2 is at most the G of [`params`], whatever the shares and the weights
+//!    are, since all of these are independent and have mean zero. By the lemma of [`params::Flood`], which
+//!    allows each layer to depend on all earlier ones, all replacements together cost at most 2^-40:
+//!    a layer with n coefficients adds at most n·2^-(m+80) to the square of the distance (with one fold,
+//!    n·2^-(m+40) to the distance itself). No tail bound enters here. This is also where u and e2 leave everything but c1, and why c0 needs no
 //!    Gaussian error of its own.
 //! 2. Now c1 = (a fixed polynomial of the weights) + a·u + e2, where (a, a·u + e2) is an RLWE sample
 //!    with the secret u, which nothing else in the view depends on. Replace c1 by a uniform
-//!    polynomial, once for each response.
+//!    polynomial, once for each sum.
 //! 3. The plaintext W·x - r is the client's output share; r being uniform, it is the output of the
 //!    ideal functionality. What is left does not mention W. ∎
 //!
@@ -97,30 +104,31 @@
 //!
 //! RLWE with a uniform ternary secret and centred binomial errors of standard deviation 3.24, at most
 //! the modulus that [`params::SECURITY`] allows for 128 bits: the stricter of the 2018 standard and the 2024
-//! guidelines. A secret key belongs to one [`cipher::Context`]; requests draw their seeds and errors anew.
+//! guidelines. One secret for each degree serves a session; public keys, packing keys and requests draw
+//! their uniform halves and errors anew. Packing keys encrypt images of the secret under itself
+//! (circular security).
 //!
 //! # Why `tfhe-ntt`
 //!
 //! Of the transforms that run on stable Rust it was the fastest measured for this class of machine,
 //! with AVX-512, AVX2 and portable code chosen at run time. It has no ciphertexts; the crates that do
 //! lack seeded requests, plaintexts kept in transformed form, writable coefficients or flooding.
-//! Primes stay below 2^27, so that 1,024 products fit a 64-bit sum and a product-and-add is one
+//! Primes stay below 2^28, so that 256 products fit a 64-bit sum and a product-and-add is one
 //! vectorised loop. Its licence is BSD-3-Clause-Clear, which grants no patent rights.
 //!
 //! # What was measured
 //!
 //! `cargo bench -p sci-he --bench layers` prints CPU seconds, bytes and the fill of the responses for six
-//! layers of ResNet50. Several filters share a response where coefficients are left, yet late layers
-//! leave most of a response empty: 2 % of 7x7x2048 to 512 is used. Filling them takes a packing by
-//! automorphisms after the flooding, which this crate does not have yet; nor has it transposed
-//! convolutions, element-wise products, or the batched slots of the original SCI-HE.
+//! layers of ResNet50; `cargo bench -p sci-he --bench slots` does the same for [`simd`].
 
 pub mod cipher;
 pub mod coefficient;
 mod kernels;
 mod modulus;
+pub mod packing;
 pub mod params;
 mod sample;
 pub mod session;
 pub mod simd;
 mod wire;
+mod workers;

@@ -3,12 +3,12 @@
 use crate::params::power;
 use tfhe_ntt::prime32::Plan;
 
-/// A prime p < 2^27 with its transform and its Montgomery constants (radix 2^32).
+/// A prime p < 2^31 with its transform and its Montgomery constants (radix 2^32).
 #[derive(Debug)]
 pub(crate) struct Modulus {
     pub(crate) p: u32,
     /// p^-1 mod 2^32.
-    inverse: u32,
+    inverse: u64,
     plan: Plan,
     /// floor(2^128 / p).
     pub(crate) reciprocal: u128,
@@ -19,17 +19,19 @@ impl Modulus {
     pub(crate) fn new(p: u32, degree: usize) -> Option<Self> {
         let plan = Plan::try_new(degree, p)?;
         let inverse = (0..5).fold(p, |x, _| x.wrapping_mul(2u32.wrapping_sub(p.wrapping_mul(x))));
+        let inverse = u64::from(inverse);
         Some(Self { p, inverse, plan, reciprocal: u128::MAX / u128::from(p) })
     }
 
-    /// x·2^-32 mod p in 0..max(p, x/2^32 + 1).
+    /// x·2^-32 mod p in 0..max(p, x/2^32 + 1). Written for vectors of 64-bit words with a product of
+    /// their lower halves.
     #[inline(always)]
     fn redc(&self, x: u64) -> u64 {
-        let m = (x as u32).wrapping_mul(self.inverse);
-        let low = (u64::from(m) * u64::from(self.p)) >> 32;
-        let t = (x >> 32).wrapping_sub(low);
-        // Negative as a signed word exactly if the top bit is set.
-        t.wrapping_add(u64::from(self.p) & (t >> 63).wrapping_neg())
+        const HALF: u64 = 0xffff_ffff;
+        let m = ((x & HALF) * self.inverse) & HALF;
+        let t = (x >> 32).wrapping_sub((m * u64::from(self.p)) >> 32);
+        // A negative difference is huge, and smaller than p once p is added.
+        t.min(t.wrapping_add(u64::from(self.p)))
     }
 
     /// The form of a constant c that [`Modulus::scale`] expects: c·2^64 mod p.
@@ -49,14 +51,14 @@ impl Modulus {
     #[inline(always)]
     pub(crate) fn add(&self, a: u32, b: u32) -> u32 {
         let t = (a + b).wrapping_sub(self.p);
-        t.wrapping_add(self.p & (t >> 31).wrapping_neg())
+        t.min(t.wrapping_add(self.p))
     }
 
     /// a - b.
     #[inline(always)]
     pub(crate) fn sub(&self, a: u32, b: u32) -> u32 {
         let t = a.wrapping_sub(b);
-        t.wrapping_add(self.p & (t >> 31).wrapping_neg())
+        t.min(t.wrapping_add(self.p))
     }
 
     /// The residue of a signed integer of absolute value below p.
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
     use sci_core::{Block, Prg};
 
-    const P: u32 = 134_176_769;
+    const P: u32 = 2_147_352_577;
 
     #[test]
     fn arithmetic_is_that_of_the_definition() {

@@ -2,13 +2,21 @@
 
 use crate::params::{ERROR_COINS, Flood};
 use sci_core::Prg;
+use zeroize::Zeroize;
 
 /// Uniform over {-1, 0, 1}. A byte below 3^5 holds five digits; another is drawn again, which says
 /// nothing of the digits that are kept.
 pub(crate) fn ternary(prg: &mut Prg, out: &mut [i8]) {
+    let mut bytes = [0u8; 256];
+    let mut next = bytes.len();
     for five in out.chunks_mut(5) {
         let mut byte = loop {
-            let byte = prg.next_u64() as u8;
+            if next == bytes.len() {
+                prg.fill_bytes(&mut bytes);
+                next = 0;
+            }
+            let byte = bytes[next];
+            next += 1;
             if byte < 243 {
                 break u16::from(byte);
             }
@@ -20,6 +28,7 @@ pub(crate) fn ternary(prg: &mut Prg, out: &mut [i8]) {
             byte = third;
         }
     }
+    bytes.zeroize();
 }
 
 /// Centred binomial: the difference of two sums of [`ERROR_COINS`] coins. Variance 10.5 (sigma
@@ -38,31 +47,49 @@ pub(crate) fn errors(prg: &mut Prg, out: &mut [i8]) {
     }
 }
 
-/// Uniform over 0..V up to statistical distance 2^-119.
-pub(crate) fn flood(prg: &mut Prg, flood: Flood) -> u128 {
-    let low = u128::from(prg.next_u64()) << 64 | u128::from(prg.next_u64());
-    let low = low & ((1u128 << flood.shift) - 1);
-    // floor(r·mantissa / 2^128) for a 128-bit r.
-    let (high_word, low_word) = (u128::from(prg.next_u64()), u128::from(prg.next_u64()));
-    let mantissa = u128::from(flood.mantissa);
-    let high = (high_word * mantissa + ((low_word * mantissa) >> 64)) >> 64;
-    high << flood.shift | low
+/// Flooding values from 0 on, up to a statistical distance of 2^-117 each: k·V/2 above what [`Flood`]
+/// says. The words of weight 1 go to `low`, those of weight 2^64 to `high`.
+pub(crate) fn flood(prg: &mut Prg, flood: Flood, low: &mut [u64], high: &mut [u64]) {
+    const WORDS: usize = 4;
+    let mut words = [0u64; 64 * WORDS];
+    let below = (1u128 << flood.shift) - 1;
+    low.fill(0);
+    high.fill(0);
+    for _ in 0..flood.folds {
+        for (low, high) in low.chunks_mut(64).zip(high.chunks_mut(64)) {
+            let words = &mut words[..WORDS * low.len()];
+            prg.fill_u64(words);
+            for ((low, high), words) in low.iter_mut().zip(high).zip(words.chunks_exact(WORDS)) {
+                let &[a, b, c, d] = words else { continue };
+                let bits = (u128::from(a) << 64 | u128::from(b)) & below;
+                // floor(r·mantissa / 2^128) for a 128-bit r.
+                let carry = (u128::from(d) * u128::from(flood.mantissa)) >> 64;
+                let digit = (u128::from(c) * u128::from(flood.mantissa) + carry) >> 64;
+                let sum = (u128::from(*high) << 64 | u128::from(*low))
+                    .wrapping_add(digit << flood.shift | bits);
+                (*low, *high) = (sum as u64, (sum >> 64) as u64);
+            }
+        }
+    }
+    words.zeroize();
 }
 
 /// Uniform modulo p from public randomness, by rejection.
 pub(crate) fn uniform_vartime(prg: &mut Prg, p: u32, out: &mut [u32]) {
     let mask = u32::MAX >> (p - 1).leading_zeros();
-    for x in out {
-        *x = loop {
-            let word = prg.next_u64();
-            let (a, b) = (word as u32 & mask, (word >> 32) as u32 & mask);
-            if a < p {
-                break a;
+    let mut words = [0u64; 64];
+    let mut rest = out.iter_mut();
+    let mut slot = rest.next();
+    while slot.is_some() {
+        prg.fill_u64(&mut words);
+        for half in words.iter().flat_map(|&word| [word as u32, (word >> 32) as u32]) {
+            let candidate = half & mask;
+            if candidate < p {
+                let Some(place) = slot else { return };
+                *place = candidate;
+                slot = rest.next();
             }
-            if b < p {
-                break b;
-            }
-        };
+        }
     }
 }
 
@@ -102,16 +129,30 @@ mod tests {
     fn flooding_fills_its_width() {
         let mut prg = Prg::new(Block::from(6));
         for (mantissa, shift) in [(128, 0), (200, 70), (256, 3), (131, 111)] {
-            let width = Flood { mantissa, shift }.width();
+            let one = Flood { folds: 1, mantissa, shift };
+            let width = one.width();
+            let (mut low, mut high) = (vec![1; 16_000], vec![1; 16_000]);
+            flood(&mut prg, one, &mut low, &mut high);
+            let values = low.iter().zip(&high).map(|(&l, &h)| u128::from(h) << 64 | u128::from(l));
             let mut bins = [0f64; 16];
-            for _ in 0..16_000 {
-                let x = flood(&mut prg, Flood { mantissa, shift });
+            for x in values {
                 assert!(x < width);
                 bins[(x / width.div_ceil(16)) as usize] += 1.0;
             }
             let chi: f64 = bins.iter().map(|c| (c - 1000.0f64).powi(2) / 1000.0).sum();
             // 15 degrees of freedom; bins of a width of 131·2^k differ by below 0.1 %.
             assert!(chi < 60.0, "{mantissa}·2^{shift}: {chi}");
+            flood(&mut prg, Flood { folds: 3, ..one }, &mut low, &mut high);
+            let values = low.iter().zip(&high).map(|(&l, &h)| u128::from(h) << 64 | u128::from(l));
+            let unit = |x: u128| x as f64 / width as f64 - 1.5;
+            let (mut mean, mut square) = (0.0, 0.0);
+            for x in values {
+                assert!(x <= 3 * (width - 1));
+                mean += unit(x) / 16e3;
+                square += unit(x).powi(2) / 16e3;
+            }
+            // Variance 3/12, less a little where V is small.
+            assert!(mean.abs() < 0.03 && (square - 0.25).abs() < 0.02, "{mean} {square}");
         }
     }
 

@@ -8,36 +8,78 @@
 
 use crate::cipher::{Ciphertext, Context, SecretKey};
 use crate::coefficient::Layer;
+use crate::packing::{PackingContext, PackingKeys, packing_keys};
+use crate::params::PackingParams;
 use crate::sample;
+use crate::workers::Workers;
 use sci_core::channel::Stream;
 use sci_core::{Cost, Domain, Error, Party, Prg, Result};
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// What keys the layers of a session need. Public; both parties compute the same.
 #[derive(Clone, Debug)]
 pub struct Setup<D: Domain> {
     /// One context of each distinct modulus, in the order of the layers.
     contexts: Vec<Arc<Context<D>>>,
+    /// For each degree the widest base of packing.
+    packings: Vec<Packing>,
+}
+
+#[derive(Clone, Debug)]
+struct Packing {
+    base: Arc<PackingContext>,
+    params: PackingParams,
+    levels: u32,
 }
 
 impl<D: Domain> Setup<D> {
     /// The setup for all of these layers.
-    pub fn new<'a>(layers: impl IntoIterator<Item = &'a Layer<D>>) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the primes of a layer have no transform, which its parameters exclude.
+    pub fn new<'a>(layers: impl IntoIterator<Item = &'a Layer<D>>) -> Result<Self> {
         let mut contexts: Vec<Arc<Context<D>>> = Vec::new();
+        let mut widest: Vec<(usize, PackingParams, u32)> = Vec::new();
         for layer in layers {
+            let params = layer.context().params();
             if !contexts.iter().any(|known| same_base(known, layer.context())) {
                 contexts.push(Arc::clone(layer.shared_context()));
             }
+            let Some(packing) = params.packing() else { continue };
+            match widest.iter_mut().find(|(degree, ..)| *degree == params.degree()) {
+                None => widest.push((params.degree(), packing.clone(), packing.levels())),
+                Some((_, known, levels)) => {
+                    *levels = packing.levels().max(*levels);
+                    if packing.primes().len() > known.primes().len() {
+                        *known = packing.clone();
+                    }
+                }
+            }
         }
-        Self { contexts }
+        let packings = widest.into_iter().map(|(degree, params, levels)| {
+            Ok(Packing { base: Arc::new(PackingContext::new(degree, &params)?), params, levels })
+        });
+        Ok(Self { contexts, packings: packings.collect::<Result<_>>()? })
     }
 
     /// Payload of the setup: one flight from the client.
     pub fn cost(&self) -> Cost {
-        let bytes: usize = self.contexts.iter().map(|context| context.request_len()).sum();
+        let publics = self.contexts.iter().map(|context| context.request_len());
+        let packings =
+            self.packings.iter().map(|packing| packing.levels as usize * packing.base.level_len());
+        let bytes: usize = publics.chain(packings).sum();
         let rounds = u32::from(bytes > 0);
         Cost::message(Party::Client, 8 * bytes as u64).in_rounds(rounds)
+    }
+
+    /// The degrees in use.
+    fn degrees(&self) -> Vec<usize> {
+        let mut degrees: Vec<usize> =
+            self.contexts.iter().map(|context| context.params().degree()).collect();
+        degrees.sort_unstable();
+        degrees.dedup();
+        degrees
     }
 }
 
@@ -50,7 +92,10 @@ fn same_base<D: Domain>(a: &Context<D>, b: &Context<D>) -> bool {
 #[derive(Debug)]
 pub struct ClientKeys<D: Domain> {
     secrets: Vec<(Arc<Context<D>>, SecretKey)>,
+    workers: Workers,
 }
+
+impl<D: Domain> ZeroizeOnDrop for ClientKeys<D> {}
 
 impl<D: Domain> ClientKeys<D> {
     /// Makes fresh keys and sends their public halves.
@@ -58,25 +103,48 @@ impl<D: Domain> ClientKeys<D> {
     /// # Errors
     /// Those of the link.
     pub fn send(stream: &mut Stream, setup: &Setup<D>, prg: &mut Prg) -> Result<Self> {
-        let mut ternary: Vec<(usize, Zeroizing<Vec<i8>>)> = Vec::new();
+        let (keys, messages) = Self::generate(setup, prg);
+        messages.iter().try_for_each(|message| stream.send(message))?;
+        Ok(keys)
+    }
+
+    /// Makes fresh keys; the messages are for [`ServerKeys::parse`].
+    pub fn generate(setup: &Setup<D>, prg: &mut Prg) -> (Self, Vec<Vec<u8>>) {
         let mut secrets = Vec::with_capacity(setup.contexts.len());
-        for context in &setup.contexts {
-            let degree = context.params().degree();
-            if !ternary.iter().any(|(n, _)| *n == degree) {
-                let mut secret = Zeroizing::new(vec![0; degree]);
-                sample::ternary(prg, &mut secret);
-                ternary.push((degree, secret));
+        let mut messages = Vec::new();
+        for degree in setup.degrees() {
+            let mut secret = Zeroizing::new(vec![0i8; degree]);
+            sample::ternary(prg, &mut secret);
+            let own = setup.contexts.iter().filter(|context| context.params().degree() == degree);
+            for context in own {
+                let key = SecretKey::from_ternary(context, &secret);
+                messages.push(key.public_key(context, prg));
+                secrets.push((Arc::clone(context), key));
             }
-            let Some((_, secret)) = ternary.iter().find(|(n, _)| *n == degree) else { continue };
-            let secret = SecretKey::from_ternary(context, secret);
-            stream.send(&secret.public_key(context, prg))?;
-            secrets.push((Arc::clone(context), secret));
+            for packing in setup.packings.iter().filter(|packing| packing.base.degree() == degree) {
+                for level in 1..=packing.levels {
+                    messages.push(packing_keys(&packing.base, &secret, level, prg));
+                }
+            }
+            secret.zeroize();
         }
-        Ok(Self { secrets })
+        (Self { secrets, workers: Workers::default() }, messages)
+    }
+
+    /// Uses this many threads for local work, of a pool of its own.
+    ///
+    /// # Errors
+    /// [`Error::Resource`] if the threads cannot be started.
+    pub fn with_threads(self, threads: usize) -> Result<Self> {
+        Ok(Self { workers: Workers::new(threads)?, ..self })
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The secret under the modulus of a layer.
-    pub(crate) fn secret(&self, layer: &Layer<D>) -> Result<&SecretKey> {
+    pub(crate) fn of(&self, layer: &Layer<D>) -> Result<&SecretKey> {
         let mut secrets = self.secrets.iter();
         let found = secrets.find(|(context, _)| same_base(context, layer.context()));
         found.map(|(_, secret)| secret).ok_or_else(no_key)
@@ -87,6 +155,8 @@ impl<D: Domain> ClientKeys<D> {
 #[derive(Debug)]
 pub struct ServerKeys<D: Domain> {
     publics: Vec<(Arc<Context<D>>, Ciphertext)>,
+    packings: Vec<(PackingParams, usize, PackingKeys)>,
+    workers: Workers,
 }
 
 impl<D: Domain> ServerKeys<D> {
@@ -95,20 +165,61 @@ impl<D: Domain> ServerKeys<D> {
     /// # Errors
     /// Those of the link, and [`Error::PeerMisbehaved`] if what arrives is no key.
     pub fn receive(stream: &mut Stream, setup: &Setup<D>) -> Result<Self> {
-        let publics = setup.contexts.iter().map(|context| {
-            let message = stream.recv("a public key", context.request_len())?;
-            let key = Ciphertext::receive(context, &message, &[])
-                .map_err(|error| stream.give_up(error))?;
-            Ok((Arc::clone(context), key))
-        });
-        Ok(Self { publics: publics.collect::<Result<_>>()? })
+        let keys = Self::parse(setup, |what, len| stream.recv(what, len));
+        keys.map_err(|error| if stream.is_poisoned() { error } else { stream.give_up(error) })
     }
 
-    /// The public key under the modulus of a layer.
-    pub(crate) fn public(&self, layer: &Layer<D>) -> Result<&Ciphertext> {
+    /// Parses the client's messages in their order; `next` is told what comes and how long it is.
+    ///
+    /// # Errors
+    /// [`Error::PeerMisbehaved`] if what arrives is no key, or whatever `next` returns.
+    pub fn parse<M: AsRef<[u8]>>(
+        setup: &Setup<D>,
+        mut next: impl FnMut(&'static str, usize) -> Result<M>,
+    ) -> Result<Self> {
+        let (mut publics, mut packings) = (Vec::new(), Vec::new());
+        for degree in setup.degrees() {
+            let own = setup.contexts.iter().filter(|context| context.params().degree() == degree);
+            for context in own {
+                let message = next("a public key", context.request_len())?;
+                publics.push((Arc::clone(context), Ciphertext::parse(context, message.as_ref())?));
+            }
+            for packing in setup.packings.iter().filter(|packing| packing.base.degree() == degree) {
+                let len = packing.base.level_len();
+                let messages = (0..packing.levels).map(|_| next("a packing key", len));
+                let keys = PackingKeys::parse(&packing.base, messages)?;
+                packings.push((packing.params.clone(), degree, keys));
+            }
+        }
+        Ok(Self { publics, packings, workers: Workers::default() })
+    }
+
+    /// Uses this many threads for local work, of a pool of its own.
+    ///
+    /// # Errors
+    /// [`Error::Resource`] if the threads cannot be started.
+    pub fn with_threads(self, threads: usize) -> Result<Self> {
+        Ok(Self { workers: Workers::new(threads)?, ..self })
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+
+    /// The public key under the modulus of a layer, and its packing keys if it packs.
+    pub(crate) fn of(&self, layer: &Layer<D>) -> Result<(&Ciphertext, Option<&PackingKeys>)> {
         let mut publics = self.publics.iter();
         let found = publics.find(|(context, _)| same_base(context, layer.context()));
-        found.map(|(_, key)| key).ok_or_else(no_key)
+        let (_, public) = found.ok_or_else(no_key)?;
+        let Some(base) = layer.packing() else { return Ok((public, None)) };
+        let mut packings = self.packings.iter();
+        let found = packings.find(|(params, degree, keys)| {
+            *degree == base.degree()
+                && params.primes().starts_with(base.primes())
+                && keys.levels() >= layer.layout().levels() as usize
+        });
+        let (.., packing) = found.ok_or_else(no_key)?;
+        Ok((public, Some(packing)))
     }
 }
 

@@ -18,7 +18,9 @@ use crate::iknp::{IknpReceiver, IknpSender};
 use crate::kind::OtKind;
 use crate::kkot::{ExtensionOtReceiver, ExtensionOtSender};
 use crate::plan::Plan;
-use crate::silent::{Growth, Meter, Seeds, SilentOtReceiver, SilentOtSender};
+use crate::silent::{
+    Ahead, Bell, Growth, Meter, Seeds, SharedProducer, SilentOtReceiver, SilentOtSender, Terms,
+};
 use sci_core::channel::{Permits, Stream, lanes};
 use sci_core::hash::{CrHash, derive};
 use sci_core::prg::ColumnPrgs;
@@ -152,6 +154,8 @@ pub struct Peer {
     lanes: Vec<Lane>,
     permits: Arc<Permits>,
     settings: Settings,
+    /// Who expands silent OT ahead of need.
+    ahead: Option<Ahead>,
 }
 
 impl Peer {
@@ -177,10 +181,15 @@ impl Peer {
         let (Some(main), true) = (streams.next(), session.lanes() > 0) else {
             return Err(Error::misuse("a session without lanes"));
         };
+        let (bell, mut pools) = (Arc::default(), Vec::new());
         let lanes = streams
-            .map(|stream| foundation.lane(stream, &session, settings))
+            .map(|stream| foundation.lane(stream, &session, settings, &bell, &mut pools))
             .collect::<Result<Vec<_>>>()?;
-        let mut peer = Self { session, main, lanes, permits, settings };
+        let ahead = match pools.is_empty() {
+            true => None,
+            false => Some(Ahead::start(bell, &permits, pools)?),
+        };
+        let mut peer = Self { session, main, lanes, permits, settings, ahead };
         // What follows is a chain of its own, not part of the last flight of the set-up.
         peer.align();
         Ok(peer)
@@ -227,6 +236,7 @@ impl Peer {
         let chunks: Vec<Range<usize>> = plan.chunks().collect();
         let active = chunks.len().min(self.lanes.len());
         self.align();
+        let _open = self.ahead.as_ref().map(Ahead::open);
         let mut by_lane = lanes::run(&mut self.lanes[..active], &self.permits, |index, lane| {
             let base = lane.stream.depth();
             let mut deepest = base;
@@ -241,6 +251,7 @@ impl Peer {
             lane.stream.set_depth(deepest);
             Ok(results.into_iter())
         })?;
+        drop(_open);
         self.align();
         Ok((0..chunks.len()).filter_map(|chunk| by_lane[chunk % active].next()).collect())
     }
@@ -277,7 +288,15 @@ impl Peer {
 }
 
 impl Foundation {
-    fn lane(&self, stream: Stream, session: &Session, settings: Settings) -> Result<Lane> {
+    /// A lane, and its pools among the others.
+    fn lane(
+        &self,
+        stream: Stream,
+        session: &Session,
+        settings: Settings,
+        bell: &Arc<Bell>,
+        pools: &mut Vec<SharedProducer>,
+    ) -> Result<Lane> {
         let (id, party) = (u64::from(stream.id()), session.party());
         let (send, recv): (Box<dyn OtSender>, Box<dyn OtReceiver>) = match settings.ot {
             OtKind::Iknp => {
@@ -291,17 +310,20 @@ impl Foundation {
                 )
             }
             OtKind::Silent => {
-                let growth = Growth { largest: settings.silent_log_k };
                 let meter =
-                    || Meter { recorder: session.recorder().clone(), threads: session.threads() };
+                    Meter { recorder: session.recorder().clone(), threads: session.threads() };
+                let growth = Growth { largest: settings.silent_log_k };
+                let seeds = silent_seeds(session.id(), party);
+                let sends = Terms { lane: id, seeds, growth, meter, bell: Arc::clone(bell) };
+                let seeds = silent_seeds(session.id(), party.peer());
+                let receives = Terms { seeds, ..sends.clone() };
                 let (seeds, hash) = (Arc::clone(&self.cot_send), Arc::clone(&self.send_hash));
                 let rows = ExtensionSender::new(Code::Repetition, seeds, id);
-                let seeds = silent_seeds(session.id(), party);
-                let send = SilentOtSender::new(rows, hash, id, seeds, growth, meter())?;
+                let send = SilentOtSender::new(rows, hash, sends)?;
                 let (seeds, hash) = (Arc::clone(&self.cot_recv), Arc::clone(&self.recv_hash));
                 let rows = ExtensionReceiver::new(Code::Repetition, seeds, id);
-                let seeds = silent_seeds(session.id(), party.peer());
-                let recv = SilentOtReceiver::new(rows, hash, id, seeds, growth, meter())?;
+                let recv = SilentOtReceiver::new(rows, hash, receives)?;
+                pools.extend([send.pool(), recv.pool()]);
                 (Box::new(send), Box::new(recv))
             }
         };

@@ -1,8 +1,9 @@
 //! Two peers in one process, for the tests and benchmarks of every protocol crate.
 
 use crate::peer::{Peer, Settings};
+use sci_core::channel::{Link, memory};
 use sci_core::session::{Phase, SessionOptions, Totals};
-use sci_core::testing::{run_pair, run_pair_with};
+use sci_core::testing::{run_pair, run_pair_over};
 use sci_core::{Cost, Party, Result, Session};
 
 /// What a party got, and what its part of the protocol sent.
@@ -51,7 +52,22 @@ pub fn run_peers_with<A: Send, B: Send>(
     server: impl FnOnce(&mut Peer) -> Result<A> + Send,
     client: impl FnOnce(&mut Peer) -> Result<B> + Send,
 ) -> Result<(Measured<A>, Measured<B>)> {
-    let (a, b) = run_pair_with(
+    run_peers_over(memory::pair(), options, settings, server, client)
+}
+
+/// [`run_peers_with`] over the given ends of a link: the server's, then the client's.
+///
+/// # Errors
+/// The error of either party.
+pub fn run_peers_over<A: Send, B: Send>(
+    ends: (Link, Link),
+    options: SessionOptions,
+    settings: Settings,
+    server: impl FnOnce(&mut Peer) -> Result<A> + Send,
+    client: impl FnOnce(&mut Peer) -> Result<B> + Send,
+) -> Result<(Measured<A>, Measured<B>)> {
+    let (a, b) = run_pair_over(
+        ends,
         options,
         |s| measured(s, settings, server),
         |s| measured(s, settings, client),

@@ -1,14 +1,15 @@
 //! Silent OT through a peer: live choices on both directions of several lanes while pools run dry and
 //! refill, and what is counted.
 
-use sci_core::session::Phase;
+use sci_core::session::{Phase, SessionOptions};
+use sci_core::testing::patient;
 use sci_core::{Bits, Block, Party, Prg, Result};
 use sci_ot::chosen::{Choices, Group};
 use sci_ot::one_of_n::Messages;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::silent::{LAYER, SETS};
-use sci_ot::testing::{run_both, run_peers};
+use sci_ot::testing::{run_both, run_peers_with};
 use sci_ot::{Lane, OtKind, Role};
 use std::collections::HashSet;
 
@@ -47,7 +48,9 @@ fn live_choices_both_ways_over_refills_on_all_lanes() {
         let plan = Plan::pieces(n * pieces, n);
         peer.map_chunks(&plan, |lane, range| both_ways(lane, range.len()))
     };
-    let (server, client) = run_peers(silent(16), part, part).unwrap();
+    // Two of the threads are for workers when they expand ahead.
+    let options = SessionOptions { threads: 4, ..patient() };
+    let (server, client) = run_peers_with(options, silent(16), part, part).unwrap();
     let mut pads = HashSet::new();
     for (server, client) in server.value.iter().zip(&client.value) {
         let [[a_sends, a_gets], [b_sends, b_gets]] = [server, client];

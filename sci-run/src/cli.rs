@@ -2,12 +2,15 @@
 
 mod args;
 mod check;
+mod tuning;
 
 pub use args::DomainKind;
 pub use check::{Plan, is_loopback};
 
 use crate::failure::{Failure, Result};
+use crate::layer_check::LayerCheck;
 use crate::model::Source;
+use crate::tune::Tune;
 use crate::zoo_command::ZooCommand;
 use args::{CommandArgs, Line};
 use clap::Parser;
@@ -33,6 +36,10 @@ pub enum Command {
     Ops,
     /// Known architectures.
     Zoo(ZooCommand),
+    /// Find scale and bitwidth.
+    Tune(Tune),
+    /// Compare float, fixed point and a secure run.
+    Check(LayerCheck),
 }
 
 /// A local run.
@@ -197,17 +204,13 @@ fn console(args: &Line) -> Console {
         Some(CommandArgs::Zoo(zoo)) => match zoo.action {
             args::ZooAction::List(console) | args::ZooAction::Export { console, .. } => console,
         },
-        Some(CommandArgs::Tune(rest) | CommandArgs::Check(rest)) => {
-            args::ConsoleArgs { json: rest.rest.iter().any(|arg| arg == "--json"), verbose: 0 }
-        }
+        Some(CommandArgs::Tune(tune)) => tune.console,
+        Some(CommandArgs::Check(check)) => check.console,
     };
     Console { json: args.json, verbose: args.verbose }
 }
 
 fn command(args: Line) -> Result<Command> {
-    let later = |what: &str, nearest: &str| {
-        Err(Failure::not_built(&format!("the command {what}"), nearest))
-    };
     match args.command {
         None => check::local(args.local).map(Command::Local),
         Some(CommandArgs::Serve(serve)) => check::serve(serve).map(Command::Serve),
@@ -215,10 +218,8 @@ fn command(args: Line) -> Result<Command> {
         Some(CommandArgs::Compile(compile)) => check::compile(compile).map(Command::Compile),
         Some(CommandArgs::Inspect(inspect)) => check::inspect(inspect).map(Command::Inspect),
         Some(CommandArgs::Ops(_)) => Ok(Command::Ops),
-        Some(CommandArgs::Tune(_)) => {
-            later("tune", "try settings with --bitwidth and --scale; a local run compares them")
-        }
-        Some(CommandArgs::Check(_)) => later("check", "`sci-run inspect` reads and checks a file"),
+        Some(CommandArgs::Tune(tune)) => tuning::tune(*tune).map(Command::Tune),
+        Some(CommandArgs::Check(check)) => tuning::layer_check(*check).map(Command::Check),
         Some(CommandArgs::Zoo(zoo)) => check::zoo(zoo).map(Command::Zoo),
     }
 }
@@ -283,7 +284,7 @@ mod tests {
             ("sci-run --backend fhe", "usage", "fhe"),
             ("sci-run --ot ferret", "usage", "ferret"),
             ("sci-run --output topk", "not_built", "topk"),
-            ("sci-run --packing simd", "not_built", "simd"),
+            ("sci-run --packing simd --domain ring", "usage", "simd"),
             ("sci-run --backend ot --packing coefficient", "usage", "--packing"),
             ("sci-run --backend ot --he-privacy run", "usage", "--he-privacy"),
             ("sci-run --link fast", "usage", "fast"),
@@ -293,9 +294,11 @@ mod tests {
             ("sci-run --model nothing", "usage", "nothing"),
             ("sci-run --model ./m.onnx", "usage", "--input"),
             ("sci-run --nonsense", "usage", "--nonsense"),
-            ("sci-run tune m.onnx --data val", "not_built", "tune"),
+            ("sci-run tune m.onnx", "usage", "--data"),
+            ("sci-run tune m.onnx --data val --scales 9..6", "usage", "scales"),
+            ("sci-run tune m.onnx --data val --scale 6", "usage", "--scale"),
             ("sci-run zoo export nothing", "usage", "nothing"),
-            ("sci-run check m.sci", "not_built", "check"),
+            ("sci-run check ./m.onnx", "usage", "--input"),
             ("sci-run infer a.png", "usage", "--connect"),
             ("sci-run infer a.png --connect 10.0.0.1:1", "usage", "--insecure-plaintext"),
             ("sci-run infer a.png --connect localhost", "usage", "host:port"),

@@ -84,7 +84,7 @@ fn ask_all<D: NetDomain>(
     inputs: &[Zeroizing<Vec<i64>>],
     voice: &Voice,
 ) -> Result<Vec<Vec<i64>>> {
-    let lattice = Lattice::plan(program, domain, &offered.assignment, offered.privacy)?;
+    let lattice = Lattice::plan(program, domain, &offered.assignment, offered.style)?;
     let keys = two_party::send_keys(peer, &lattice)?;
     let count = inputs.len();
     let ask = |(number, input): (usize, &Zeroizing<Vec<i64>>)| {

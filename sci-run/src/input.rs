@@ -9,7 +9,10 @@
 //!
 //! Files are hostile: sizes are bounded before anything is allocated.
 
+mod dataset;
 mod file;
+
+pub use dataset::dataset;
 
 use crate::embedded::Embedded;
 use crate::failure::{Failure, Result};
@@ -98,6 +101,14 @@ impl Input {
         let numbers = self.prepare(program).map_err(place)?;
         let integers = quantise(&numbers, program.scale, program.domain);
         Ok(Zeroizing::new(integers.map_err(|e| place(e.into()))?))
+    }
+
+    /// The numbers that the float network takes, by the shape and the preprocessing of its program.
+    ///
+    /// # Errors
+    /// If the shape is not the program's.
+    pub fn numbers(&self, program: &PublicProgram) -> Result<Zeroizing<Vec<f32>>> {
+        self.prepare(program).map_err(|failure| failure.at(&self.name))
     }
 
     fn prepare(&self, program: &PublicProgram) -> Result<Zeroizing<Vec<f32>>> {

@@ -11,6 +11,7 @@ pub mod embedded;
 pub mod failure;
 pub mod infer;
 pub mod input;
+pub mod layer_check;
 pub mod linear;
 pub mod model;
 pub mod orchestrator;
@@ -20,6 +21,7 @@ pub mod planner;
 pub mod report;
 pub mod serve;
 pub mod tools;
+pub mod tune;
 pub mod two_party;
 pub mod voice;
 pub mod zoo_command;
@@ -79,6 +81,8 @@ fn execute(command: &Command, console: Console, voice: &Voice) -> Result<u8> {
         Command::Compile(compile) => tools::compile(compile, console.json)?,
         Command::Inspect(inspect) => tools::inspect(inspect, console.json)?,
         Command::Ops => tools::ops(console.json),
+        Command::Tune(tune) => tune::run(tune, console.json)?,
+        Command::Check(check) => return layer_check::run(check, console, voice),
         Command::Zoo(zoo) => zoo_command::run(zoo, console.json)?,
     }
     Ok(0)

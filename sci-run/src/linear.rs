@@ -6,10 +6,12 @@
 
 mod assignment;
 mod lattice;
+pub mod packing;
 mod prepared;
 
 pub use assignment::{Assignment, Engine};
-pub use lattice::{Lattice, Privacy, candidate};
+pub use lattice::{Lattice, Privacy, Style, candidate};
+pub use packing::Packing;
 pub use prepared::Prepared;
 
 use athos::llil::Op;

@@ -94,23 +94,27 @@ impl Source {
         }
     }
 
+    /// How to compile it: what the user says, and the preprocessing of an embedded model.
+    ///
+    /// # Errors
+    /// What is wrong with the options or the preprocessing.
+    pub fn options(&self, plan: &Plan) -> Result<CompileOptions> {
+        let preprocess = match (&plan.preprocess, self) {
+            (Some(path), _) => Some(preprocessing(path)?),
+            (None, Self::Embedded(model)) => Some(parse_preprocessing(model.preprocess)?),
+            (None, _) => None,
+        };
+        options(self.name(), plan, preprocess)
+    }
+
     /// Reads and compiles the model.
     ///
     /// # Errors
     /// What is wrong with the file, the model or the options.
     pub fn load(&self, plan: &Plan) -> Result<Program> {
         match self {
-            Self::Embedded(model) => {
-                let preprocess = match &plan.preprocess {
-                    Some(path) => preprocessing(path)?,
-                    None => parse_preprocessing(model.preprocess)?,
-                };
-                compile(model.onnx, self.name(), plan, Some(preprocess))
-            }
-            Self::Zoo(_) => {
-                let preprocess = plan.preprocess.as_deref().map(preprocessing).transpose()?;
-                let options = options(self.name(), plan, preprocess)?;
-                Ok(athos::compile_graph(self.graph()?, &options)?)
+            Self::Embedded(_) | Self::Zoo(_) => {
+                Ok(athos::compile_graph(self.graph()?, &self.options(plan)?)?)
             }
             Self::File(path) => {
                 let place = |failure: Failure| failure.at(path.display());
@@ -118,8 +122,13 @@ impl Source {
                 if Program::recognise(&bytes) {
                     return compiled(&bytes, plan).map_err(place);
                 }
-                let preprocess = plan.preprocess.as_deref().map(preprocessing).transpose()?;
-                compile(&bytes, self.name(), plan, preprocess).map_err(place)
+                // The parent of a bare file name is empty: the current folder.
+                let folder = match path.parent() {
+                    Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+                    _ => PathBuf::from("."),
+                };
+                let options = CompileOptions { folder: Some(folder), ..self.options(plan)? };
+                athos::compile(&bytes, &options).map_err(|e| place(e.into()))
             }
         }
     }
@@ -154,15 +163,6 @@ pub fn read(path: &Path, max: u64) -> Result<Vec<u8>> {
 /// As [`read`].
 pub fn read_small(path: &Path) -> Result<Vec<u8>> {
     read(path, MAX_SMALL_BYTES)
-}
-
-fn compile(
-    onnx: &[u8],
-    name: String,
-    plan: &Plan,
-    preprocess: Option<Preprocess>,
-) -> Result<Program> {
-    Ok(athos::compile(onnx, &options(name, plan, preprocess)?)?)
 }
 
 /// What the command line says, as the compiler wants it.

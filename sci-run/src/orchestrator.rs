@@ -75,6 +75,7 @@ fn common(local: &Local, threads: usize, console: Console) -> Vec<OsString> {
     option("--backend", Some(plan.backend.name().to_string()));
     option("--domain", plan.domain.map(|kind| kind.name().to_string()));
     let lattice = plan.backend != Backend::Ot;
+    option("--packing", plan.packing.map(|packing| packing.name().to_string()));
     option("--he-privacy", lattice.then(|| plan.privacy.name().to_string()));
     option("--ot", Some(plan.ot.name().to_string()));
     option("--radix", plan.radix.map(|bits| bits.to_string()));

@@ -1,7 +1,7 @@
 //! The public parameters of a session: what the server offers and the client holds against the
 //! program that it was given.
 
-use crate::linear::{Assignment, Engine, Privacy};
+use crate::linear::{Assignment, Engine, Packing, Privacy, Style};
 use crate::planner::Backend;
 use athos::{OutputForm, PublicProgram};
 use sci_core::session::{Offer, PublicOffer};
@@ -15,6 +15,8 @@ pub const MODEL: &str = "model";
 pub const BACKEND: &str = "backend";
 /// The engine of every product.
 pub const PLAN: &str = "plan";
+/// How lattice encryption places values.
+pub const PACKING: &str = "packing";
 /// What the flooding of lattice responses promises.
 pub const HE_PRIVACY: &str = "he-privacy";
 /// Ring or field.
@@ -81,11 +83,12 @@ fn of_program(program: &PublicProgram) -> [(&'static str, String); 5] {
 /// # Errors
 /// None for a program that was checked.
 pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<PublicOffer> {
-    let Offered { backend, ref assignment, privacy, settings, max_inputs } = *offered;
+    let Offered { backend, ref assignment, style, settings, max_inputs } = *offered;
     let own = [
         (BACKEND, backend.name().to_string()),
         (PLAN, assignment.to_string()),
-        (HE_PRIVACY, privacy.name().to_string()),
+        (PACKING, style.packing.name().to_string()),
+        (HE_PRIVACY, style.privacy.name().to_string()),
         (OT, settings.ot.name().to_string()),
         (LPN, settings.silent_log_k.to_string()),
         (RADIX, settings.radix.to_string()),
@@ -106,8 +109,8 @@ pub struct Offered {
     pub backend: Backend,
     /// The engine of every product.
     pub assignment: Assignment,
-    /// What flooding promises.
-    pub privacy: Privacy,
+    /// How lattice encryption is done.
+    pub style: Style,
     /// The settings of oblivious transfer.
     pub settings: Settings,
     /// Inputs in one session.
@@ -138,14 +141,11 @@ pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
     let backends = [Backend::Ot, Backend::He, Backend::Auto];
     let backend = one_of(offer, BACKEND, backends, Backend::name)?;
     let privacy = one_of(offer, HE_PRIVACY, [Privacy::Run, Privacy::Coefficient], Privacy::name)?;
+    let packing = one_of(offer, PACKING, [Packing::Coefficient, Packing::Simd], Packing::name)?;
+    let style = Style { packing, privacy };
     let assignment = Assignment::parse(parameter(offer, PLAN)?, program)?;
-    let other = match backend {
-        Backend::Ot => assignment.uses(Engine::He),
-        Backend::He => assignment.uses(Engine::Ot),
-        Backend::Auto => false,
-    };
-    if other {
-        let expected = format_args!("{} alone, as the backend says", backend.name());
+    if backend == Backend::Ot && assignment.uses(Engine::He) {
+        let expected = "oblivious transfer alone, as the backend says";
         return Err(Error::misbehaved("parameter plan", expected, assignment));
     }
     let ot = one_of(offer, OT, [OtKind::Silent, OtKind::Iknp], OtKind::name)?;
@@ -155,7 +155,7 @@ pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
         silent_log_k: within(offer, LPN, 16, 19)?,
     };
     let max_inputs = number(offer, MAX_INPUTS)?;
-    Ok(Offered { backend, assignment, privacy, settings, max_inputs })
+    Ok(Offered { backend, assignment, style, settings, max_inputs })
 }
 
 /// The value of a parameter with that name.

@@ -19,12 +19,12 @@
 //! few MB/s).
 
 use crate::cost;
-use crate::linear::{Assignment, Engine, Lattice, Privacy, candidate, factor};
+use crate::linear::packing::Layer;
+use crate::linear::{Assignment, Engine, Lattice, Style, candidate, factor};
 use crate::two_party::NetDomain;
 use athos::{Error, PublicProgram, Result};
 use sci_core::channel::shaped::LinkShape;
 use sci_core::{Cost, Domain};
-use sci_he::coefficient::Layer;
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::silent::{Growth, IKNP_SERVES, SETS};
@@ -53,6 +53,8 @@ pub struct Rates {
     pub lattice_request: f64,
     /// For each residue of a response: fresh zero, flooding, and decryption.
     pub lattice_response: f64,
+    /// For each residue of a rotation of batched slots.
+    pub lattice_rotation: f64,
 }
 
 impl Default for Rates {
@@ -67,6 +69,7 @@ impl Default for Rates {
             lattice_product: 0.6e-9,
             lattice_request: 20e-9,
             lattice_response: 60e-9,
+            lattice_rotation: 60e-9,
         }
     }
 }
@@ -103,12 +106,23 @@ impl Rates {
 
     /// CPU seconds of both parties for a lattice layer whose weights are prepared.
     pub fn lattice_seconds<D: Domain>(&self, layer: &Layer<D>) -> f64 {
-        let (layout, params) = (layer.layout(), layer.context().params());
-        let residues = (params.degree() * params.primes().len()) as f64;
-        residues
-            * (layout.products() as f64 * self.lattice_product
-                + layout.requests() as f64 * self.lattice_request
-                + layout.responses() as f64 * self.lattice_response)
+        let (degree, primes, [requests, products, responses], rotations) = match layer {
+            Layer::Coefficient(layer) => {
+                let (layout, params) = (layer.layout(), layer.context().params());
+                let counts = [layout.requests(), layout.products(), layout.responses()];
+                (params.degree(), params.primes().len(), counts, 0)
+            }
+            Layer::Simd(layer) => {
+                let params = layer.context().params();
+                let counts = [layer.requests(), layer.products(), layer.responses()];
+                (params.degree(), params.primes().len(), counts, layer.rotations().iter().sum())
+            }
+        };
+        (degree * primes) as f64
+            * (products as f64 * self.lattice_product
+                + requests as f64 * self.lattice_request
+                + responses as f64 * self.lattice_response
+                + rotations as f64 * self.lattice_rotation)
     }
 }
 
@@ -141,7 +155,7 @@ fn expansion_bytes(cots: u64, settings: Settings) -> f64 {
 pub enum Backend {
     /// Oblivious transfer for all.
     Ot,
-    /// Lattice encryption for all.
+    /// Lattice encryption for all that the packing has.
     He,
     /// The faster one for each.
     #[default]
@@ -164,8 +178,8 @@ impl Backend {
 pub struct Request {
     /// The engines that are allowed.
     pub backend: Backend,
-    /// What flooding promises.
-    pub privacy: Privacy,
+    /// How lattice encryption is done.
+    pub style: Style,
     /// The link.
     pub link: LinkShape,
     /// Computing threads of a party.
@@ -229,11 +243,11 @@ pub fn alternatives<D: NetDomain>(
     request: &Request,
 ) -> Result<Vec<Alternative<D>>> {
     let (rates, settings) = (Rates::default(), Settings::over(request.ot));
-    let by_ot = cost::layers(program, domain, &Lattice::of(Vec::new()), settings)?;
+    let by_ot = cost::layers(program, domain, &Lattice::none(), settings)?;
     let products = program.instructions.iter().zip(by_ot).enumerate();
     let products = products.filter(|(_, (instruction, _))| factor(&instruction.op).is_some());
     let alternatives = products.map(|(at, (_, layer))| {
-        let he = match candidate(program, domain, request.privacy, at) {
+        let he = match candidate(program, domain, request.style, at) {
             Ok(Some(layer)) => {
                 let cpu = rates.lattice_seconds(&layer);
                 let seconds = rates.wall(cpu, &layer.cost(), 0.0, request.link, request.threads);
@@ -257,23 +271,49 @@ pub fn decide<D: NetDomain>(
     domain: D,
     request: &Request,
 ) -> Result<Decision<D>> {
-    let uniform = |engine| -> Result<(Assignment, Lattice<D>)> {
-        let assignment = Assignment::uniform(program, engine);
-        let lattice = Lattice::plan(program, domain, &assignment, request.privacy)?;
-        Ok((assignment, lattice))
-    };
+    let only_ot = || (Assignment::uniform(program, Engine::Ot), Lattice::none());
     let (assignment, lattice) = match request.backend {
-        Backend::Ot => uniform(Engine::Ot)?,
-        Backend::He => uniform(Engine::He)?,
+        Backend::Ot => only_ot(),
+        Backend::He => {
+            // A packing may have no scaling by secret factors; a layer without parameters is an error.
+            let assignment =
+                Assignment::of(program, |at| match candidate(program, domain, request.style, at) {
+                    Ok(None) => Engine::Ot,
+                    _ => Engine::He,
+                });
+            let lattice = Lattice::plan(program, domain, &assignment, request.style)?;
+            (assignment, lattice)
+        }
         Backend::Auto => {
             let (assignment, lattice, gain) = mixed(program, domain, request)?;
             let keys =
                 Rates::default().wall(0.0, &lattice.key_cost(), 0.0, request.link, request.threads);
-            if gain > keys { (assignment, lattice) } else { uniform(Engine::Ot)? }
+            if gain > keys { (assignment, lattice) } else { only_ot() }
         }
     };
     let settings = settings(program, domain, &lattice, request)?;
     Ok(Decision { settings, assignment, lattice })
+}
+
+/// Wall-clock seconds and bytes of both directions that one inference is predicted to take, keys and
+/// expansion included.
+///
+/// # Errors
+/// As [`cost::layers`].
+pub fn predict<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    decision: &Decision<D>,
+    request: &Request,
+) -> Result<(f64, u64)> {
+    let (rates, settings, lattice) = (Rates::default(), decision.settings, &decision.lattice);
+    let cost = cost::total(program, domain, lattice, settings)? + lattice.key_cost();
+    let layers = lattice.layers().iter().flatten();
+    let lattice: f64 = layers.map(|layer| rates.lattice_seconds(layer)).sum();
+    let cpu = rates.cpu_seconds(&cost, settings) + lattice;
+    let expansion = expansion_bytes(cost.cots, settings);
+    let seconds = rates.wall(cpu, &cost, expansion, request.link, request.threads);
+    Ok((seconds, cost.bytes() + expansion as u64))
 }
 
 /// The faster engine for each product, and the seconds that this gains over OT alone.
@@ -282,22 +322,23 @@ fn mixed<D: NetDomain>(
     domain: D,
     request: &Request,
 ) -> Result<(Assignment, Lattice<D>, f64)> {
-    let mut layers: Vec<Option<Layer<D>>> = program.instructions.iter().map(|_| None).collect();
+    let mut chosen = vec![false; program.instructions.len()];
     let mut gain = 0.0;
     for alternative in alternatives(program, domain, request)? {
         if alternative.faster() == Engine::He
-            && let Ok(he) = alternative.he
-            && let Some(layer) = layers.get_mut(alternative.instruction)
+            && let Ok(he) = &alternative.he
+            && let Some(chosen) = chosen.get_mut(alternative.instruction)
         {
             gain += alternative.ot_seconds - he.seconds;
-            *layer = Some(he.layer);
+            *chosen = true;
         }
     }
-    let assignment = Assignment::of(program, |at| match layers.get(at) {
-        Some(Some(_)) => Engine::He,
+    let assignment = Assignment::of(program, |at| match chosen.get(at) {
+        Some(true) => Engine::He,
         _ => Engine::Ot,
     });
-    Ok((assignment, Lattice::of(layers), gain))
+    let lattice = Lattice::plan(program, domain, &assignment, request.style)?;
+    Ok((assignment, lattice, gain))
 }
 
 /// The fastest settings of oblivious transfer; a given radix is kept.

@@ -35,19 +35,17 @@ pub fn run(serve: &Serve, voice: &Voice) -> Result<()> {
 }
 
 fn over<D: NetDomain>(serve: &Serve, voice: &Voice, program: &Program, domain: D) -> Result<()> {
-    let Plan { backend, privacy, ot, radix, .. } = serve.plan;
+    let Plan { backend, ot, radix, .. } = serve.plan;
+    let style = serve.plan.style_over(domain.any());
     let link = serve.child.or(serve.link).unwrap_or(UNKNOWN_LINK);
     let threads = party::threads(&serve.party);
-    let request = planner::Request { backend, privacy, link, threads, ot, radix };
+    let request = planner::Request { backend, style, link, threads, ot, radix };
     let Decision { settings, assignment, lattice } =
         planner::decide(&program.public, domain, &request)?;
-    let most = match lattice.setup() {
-        Some(_) => u32::try_from(privacy.most_inputs(&program.public)).unwrap_or(u32::MAX),
-        None => u32::MAX,
-    };
+    let most = u32::try_from(lattice.most_inputs()).unwrap_or(u32::MAX);
     let max_inputs = serve.max_inputs.min(most);
     tracing::info!(plan = %assignment, max_inputs, "planned");
-    let offered = Offered { backend, assignment, privacy, settings, max_inputs };
+    let offered = Offered { backend, assignment, style, settings, max_inputs };
     let prepared = Prepared::new(&lattice, program, serve.party.memory)?;
     let service = Service {
         offer: parameters::offer(&program.public, &offered)?,

@@ -19,11 +19,11 @@ pub(crate) use domain::cheapest_matmul_cost;
 pub use side::{Asking, Serving, Side};
 pub use tensor::Tensor;
 
+use crate::linear::packing::{ClientKeys, ServerKeys};
 use crate::linear::{Lattice, Prepared};
 use athos::{Error, OutputForm, Program, PublicProgram, Result, execute};
 use sci_core::session::{Phase, Span};
 use sci_core::{Domain, Party, Prg, Shares};
-use sci_he::session::{ClientKeys, ServerKeys};
 use sci_ot::Peer;
 use sci_ot::cot::{recv_elements, send_elements};
 
@@ -119,7 +119,8 @@ pub fn receive_keys<D: Domain>(
 ) -> Result<Option<ServerKeys<D>>> {
     let Some(setup) = lattice.setup() else { return Ok(None) };
     let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
-    Ok(Some(ServerKeys::receive(peer.main(), setup)?))
+    let threads = peer.session().threads();
+    setup.receive(peer.main(), threads).map(Some)
 }
 
 /// The client's part of the lattice setup.
@@ -132,7 +133,8 @@ pub fn send_keys<D: Domain>(
 ) -> Result<Option<ClientKeys<D>>> {
     let Some(setup) = lattice.setup() else { return Ok(None) };
     let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
-    Ok(Some(ClientKeys::send(peer.main(), setup, &mut Prg::from_os()?)?))
+    let threads = peer.session().threads();
+    setup.send(peer.main(), threads, &mut Prg::from_os()?).map(Some)
 }
 
 /// One inference as the server, which learns nothing of it.

@@ -127,6 +127,8 @@ fn two_servers_or_a_client_that_requires_something_else() {
         ("--bitwidth", "32", "bitwidth"),
         ("--scale", "11", "scale"),
         ("--radix", "5", "radix"),
+        ("--backend", "he", "backend"),
+        ("--domain", "field", "domain"),
         ("--output", "logits", "output"),
         ("--model", "digits", "model"),
     ] {

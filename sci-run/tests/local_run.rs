@@ -10,7 +10,6 @@ fn check(report: &Value, model: &str, least_right: usize) {
     assert_eq!(report["schema"], 1);
     assert_eq!(report["model"], model);
     assert_eq!(report["bitwise_equal"], true);
-    assert_eq!(report["backend"], "ot");
     assert_eq!(report["exact"], true);
     assert_eq!(report["digest"].as_str().unwrap().len(), 64);
     let predictions = report["predictions"].as_array().unwrap();
@@ -41,6 +40,7 @@ fn the_default_is_digits_and_equals_cleartext() {
     let ran = run(&["--json"]).succeeded();
     let report = ran.json();
     check(&report, "digits", 9);
+    assert_eq!(report["backend"], "auto");
     assert_eq!((&report["bitwidth"], &report["scale"]), (&37.into(), &12.into()));
     assert_eq!(report["modulus"], "2^37");
     assert_eq!(report["link"], "loopback");
@@ -76,6 +76,41 @@ fn other_bitwidths_scales_and_radices_are_exact_too() {
     }
     let report = run(&["--json", "--bitwidth", "32", "--threads", "2"]).succeeded().json();
     check(&report, "digits", 9);
+}
+
+/// Every product of the report's layers is done by this engine.
+fn products_by(report: &Value, engine: &str) {
+    let layers = report["layers"].as_array().unwrap();
+    let products = layers.iter().filter(|layer| layer["op"] == "Conv" || layer["op"] == "Linear");
+    let engines: Vec<&Value> = products.map(|layer| &layer["backend"]).collect();
+    assert!(engines.len() > 1 && engines.iter().all(|e| **e == engine), "{engine}: {report}");
+}
+
+#[test]
+fn lattice_encryption_over_rings_and_fields() {
+    for (domain, packing) in [("ring", "coefficient"), ("field", "simd"), ("field", "coefficient")]
+    {
+        let line = ["--json", "--backend", "he", "--bitwidth", "37", "--domain", domain];
+        let report = run(&[&line[..], &["--packing", packing]].concat()).succeeded().json();
+        check(&report, "digits", 9);
+        products_by(&report, "he");
+        assert_eq!((&report["backend"], &report["domain"]), (&"he".into(), &domain.into()));
+        let modulus = if domain == "ring" { "2^37" } else { "137438822401" };
+        assert_eq!(report["modulus"], modulus);
+    }
+    let line = ["--json", "--model", "breast-cancer", "--backend", "he"];
+    let report = run(&[&line[..], &["--he-privacy", "coefficient"]].concat()).succeeded().json();
+    check(&report, "breast-cancer", 10);
+}
+
+#[test]
+fn oblivious_transfer_over_rings_and_fields() {
+    for domain in ["ring", "field"] {
+        let line = ["--json", "--model", "breast-cancer", "--backend", "ot", "--domain", domain];
+        let report = run(&line).succeeded().json();
+        check(&report, "breast-cancer", 10);
+        products_by(&report, "ot");
+    }
 }
 
 #[test]

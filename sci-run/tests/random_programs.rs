@@ -9,7 +9,7 @@ use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
 use sci_ot::{OtKind, Peer};
 use sci_run::cost;
-use sci_run::linear::{Lattice, Prepared, Privacy, candidate};
+use sci_run::linear::{Assignment, Engine, Lattice, Packing, Prepared, Privacy, Style, candidate};
 use sci_run::two_party::{Model, NetDomain, ask, receive_keys, send_keys, serve_input};
 
 fn fail(e: athos::Error) -> sci_core::Error {
@@ -30,24 +30,42 @@ enum Lattices {
     EveryOther,
 }
 
-fn lattice<D: NetDomain>(program: &PublicProgram, domain: D, which: Lattices) -> Lattice<D> {
-    let layers = (0..program.instructions.len()).map(|at| match which {
-        Lattices::None => None,
-        Lattices::EveryOther if at % 2 == 0 => None,
-        _ => candidate(program, domain, Privacy::Run, at).ok().flatten(),
+fn lattice<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    which: Lattices,
+    packing: Packing,
+) -> Lattice<D> {
+    let style = Style { packing, privacy: Privacy::Run };
+    let assignment = Assignment::of(program, |at| {
+        let wanted = match which {
+            Lattices::None => false,
+            Lattices::EveryOther => at % 2 == 1,
+            Lattices::All => true,
+        };
+        match wanted && matches!(candidate(program, domain, style, at), Ok(Some(_))) {
+            true => Engine::He,
+            false => Engine::Ot,
+        }
     });
-    Lattice::of(layers.collect())
+    Lattice::plan(program, domain, &assignment, style).unwrap()
 }
 
 fn case(seed: u64, bits: u32, settings: Settings, which: Lattices) {
-    case_over(seed, Ring::new(bits).unwrap(), settings, which);
+    case_over(seed, Ring::new(bits).unwrap(), settings, which, Packing::Coefficient);
 }
 
-fn case_over<D: NetDomain>(seed: u64, domain: D, settings: Settings, which: Lattices) {
+fn case_over<D: NetDomain>(
+    seed: u64,
+    domain: D,
+    settings: Settings,
+    which: Lattices,
+    packing: Packing,
+) {
     let program = random_program(seed, domain.any()).unwrap();
     let input = random_input(seed, &program.public).unwrap();
     let expected = athos::cleartext::run(&program, &input).unwrap();
-    let lattice = &lattice(&program.public, domain, which);
+    let lattice = &lattice(&program.public, domain, which, packing);
     let prepared = &Prepared::new(lattice, &program, seed % 2 * 1_000_000).unwrap();
     let model = Model { program: &program, domain, lattice, prepared };
     let (server, client) = run_peers(
@@ -140,8 +158,10 @@ fn programs_over_prime_fields() {
     let mut rng = Prg::new(Block([5, 6]));
     for bits in [20, 32, 37, 41] {
         let field = sci_run::model::modulus::field(bits).unwrap();
-        for _ in 0..3 {
-            case_over(rng.next_u64() % 1_000_000, field, Settings::default(), Lattices::All);
+        for packing in [Packing::Coefficient, Packing::Simd] {
+            for which in [Lattices::None, Lattices::All] {
+                case_over(rng.next_u64() % 1_000_000, field, Settings::default(), which, packing);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, division by 49, of 2^14, 2^17 and 2^20 elements at
-//! l = 32 and 37, over IKNP and over silent OT side by side. Both parties in one process over the in-memory link,
-//! one computing thread each.
+//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, division by 49, of 2^14, 2^17 and 2^20 elements, and
+//! MaxPool by windows of 9 to 2^14, at l = 32 and 37, over IKNP and over silent OT side by side. Both parties in one
+//! process over the in-memory link, one computing thread each.
 //!
 //! `cargo bench -p truncation --bench layers`. Rates are those of the wall clock of the pair on however many
 //! cores there are; each session runs the layer once before the clock starts, so that silent pools have
@@ -8,27 +8,52 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use millionaires::Precision;
+use millionaires::maxpool::{Windows, maxpool};
 use millionaires::relu::relu;
 use sci_core::{Block, Domain, Prg, Result, Ring, Shares};
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_both;
 use sci_ot::{OtKind, Peer};
 use std::time::{Duration, Instant};
-use truncation::Sign;
 use truncation::divide::divide;
-use truncation::truncate::truncate;
+use truncation::truncate::{truncate, truncate_with};
+use truncation::{Exactness, Sign};
 
-type Layer = fn(&mut Peer, &Shares<Ring>) -> Result<Shares<Ring>>;
+type Layer = Box<dyn Fn(&mut Peer, &Shares<Ring>) -> Result<Shares<Ring>> + Sync>;
 
-const LAYERS: [(&str, Layer); 4] = [
-    ("relu", |peer, x| relu(peer, x, Precision::Full)),
-    ("truncate, sign unknown", |peer, x| truncate(peer, x, 12, Sign::Unknown)),
-    ("truncate, sign known", |peer, x| truncate(peer, x, 12, Sign::NonNegative)),
-    ("divide by 49", |peer, x| divide(peer, x, 49, Sign::Unknown, Precision::Full)),
-];
+/// Every layer with the base-2 logarithms of its sizes.
+fn all() -> Result<Vec<(&'static str, &'static [u32], Layer)>> {
+    const SIZES: &[u32] = &[14, 17, 20];
+    let members: Vec<usize> = (0..9 << 14).map(|i| i % (1 << 14)).collect();
+    let windows = Windows::new(members.chunks(9))?;
+    Ok(vec![
+        ("relu", SIZES, Box::new(|peer, x| relu(peer, x, Precision::Full))),
+        ("truncate, sign unknown", SIZES, Box::new(|peer, x| truncate(peer, x, 12, Sign::Unknown))),
+        (
+            "truncate, sign known",
+            SIZES,
+            Box::new(|peer, x| truncate(peer, x, 12, Sign::NonNegative)),
+        ),
+        (
+            "truncate, one below allowed",
+            SIZES,
+            Box::new(|peer, x| truncate_with(peer, x, 12, Sign::Unknown, Exactness::OneBitError)),
+        ),
+        (
+            "divide by 49",
+            SIZES,
+            Box::new(|peer, x| divide(peer, x, 49, Sign::Unknown, Precision::Full)),
+        ),
+        (
+            "maxpool of 9",
+            &SIZES[..1],
+            Box::new(move |peer, x| maxpool(peer, x, &windows, Precision::Full)),
+        ),
+    ])
+}
 
 /// Time of `iterations` runs of a layer in one session.
-fn session(ot: OtKind, layer: Layer, shares: &Shares<Ring>, iterations: u64) -> Duration {
+fn session(ot: OtKind, layer: &Layer, shares: &Shares<Ring>, iterations: u64) -> Duration {
     let run = run_both(Settings::over(ot), |_, peer| {
         layer(peer, shares)?;
         let start = Instant::now();
@@ -41,13 +66,14 @@ fn session(ot: OtKind, layer: Layer, shares: &Shares<Ring>, iterations: u64) -> 
 }
 
 fn layers(c: &mut Criterion) {
-    for (name, layer) in LAYERS {
-        let mut group = c.benchmark_group(name);
+    let all = all().unwrap_or_else(|e| panic!("{e}"));
+    for (name, sizes, layer) in &all {
+        let mut group = c.benchmark_group(*name);
         group.sample_size(10);
         group.measurement_time(Duration::from_secs(2));
         for bits in [32, 37] {
             let ring = Ring::new(bits).unwrap_or_else(|e| panic!("{e}"));
-            for n in [14, 17, 20].map(|log_n| 1usize << log_n) {
+            for n in sizes.iter().map(|log_n| 1usize << log_n) {
                 let mut values = vec![0; n];
                 ring.sample_into(&mut Prg::new(Block([bits.into(), 1])), &mut values);
                 let shares = Shares::from_canonical(ring, values);

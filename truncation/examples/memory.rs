@@ -20,7 +20,7 @@ use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::silent::{IKNP_SERVES, SETS};
 use sci_ot::{OtKind, Peer};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 /// COTs of a direction that a lane takes at once.
@@ -125,16 +125,15 @@ fn both(options: Options) -> Result<()> {
     let mut client = Command::new(program)
         .args([log_n, bits, log_k].map(|x| x.to_string()))
         .env(ADDRESS, listener.local_addr().to_string())
-        .stdout(Stdio::inherit())
         .spawn()
         .map_err(failed)?;
-    println!(
+    eprintln!(
         "ReLU of 2^{log_n} elements over Z_2^{bits}; silent OT up to k = 2^{log_k}, 4 lanes, one \
          computing thread a party"
     );
     let served = listener.accept(Some(CONNECT)).and_then(|l| party(l, Party::Server, options));
     let ended = client.wait().map_err(failed)?;
-    println!("{}", served?);
+    eprintln!("{}", served?);
     if ended.success() { Ok(()) } else { Err(Error::resource(format!("the client: {ended}"))) }
 }
 
@@ -145,7 +144,7 @@ fn main() -> Result<()> {
     let options = Options::parse(std::env::args().skip(1))?;
     match std::env::var(ADDRESS) {
         Ok(address) => {
-            println!("{}", party(tcp::connect(&address, CONNECT)?, Party::Client, options)?);
+            eprintln!("{}", party(tcp::connect(&address, CONNECT)?, Party::Client, options)?);
             Ok(())
         }
         Err(_) => both(options),

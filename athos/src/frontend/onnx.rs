@@ -2,13 +2,14 @@
 //!
 //! The file is hostile until read: the protobuf is counted before it is decoded, every name must be
 //! defined before it is used (so there are no cycles), every size is checked against the data that
-//! is there, and nothing outside the file is opened. Nodes that cannot be read do not stop the
-//! reader: all of them are reported together.
+//! is there, and nothing is opened but files below a folder that the caller names. Nodes that cannot
+//! be read do not stop the reader: all of them are reported together.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod attributes;
 mod call;
+mod external;
 mod ops;
 pub mod proto;
 mod tensor;
@@ -16,9 +17,11 @@ mod tensor;
 use crate::hlil::{Graph, Op, ValueId};
 use crate::{Error, Result, error::UnsupportedNode};
 use call::{Call, Failure};
+use external::Folder;
 use prost::Message;
 use proto::{GraphProto, ModelProto, NodeProto, TensorProto, dimension::Value as Dimension};
 use std::collections::HashMap;
+use std::path::Path;
 
 /// Operator sets whose meaning this reader knows.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
@@ -50,13 +53,25 @@ enum Value<'a> {
 /// [`Error::Invalid`] for a file that is no valid model, [`Error::Unsupported`] with all nodes that
 /// cannot be read.
 pub fn read(bytes: &[u8], input_shape: Option<&[usize]>) -> Result<Graph> {
+    read_in(bytes, input_shape, None)
+}
+
+/// [`read`] for a model that keeps constants in files below a folder, mostly that of the model itself.
+///
+/// # Errors
+/// As [`read`]; [`Error::Invalid`] for data that is not there or a path that leaves the folder.
+pub fn read_in(
+    bytes: &[u8],
+    input_shape: Option<&[usize]>,
+    folder: Option<&Path>,
+) -> Result<Graph> {
     proto::check_counts(bytes)?;
     let model =
         ModelProto::decode(bytes).map_err(|e| Error::invalid("model file", "an ONNX model", e))?;
     let opset = opset(&model)?;
     let graph = model.graph.as_ref();
     let graph = graph.ok_or_else(|| Error::invalid("model file", "a graph", "none"))?;
-    Importer::new(graph, opset)?.run(graph, input_shape)
+    Importer::new(graph, opset, folder)?.run(graph, input_shape)
 }
 
 fn opset(model: &ModelProto) -> Result<i64> {
@@ -71,6 +86,7 @@ fn opset(model: &ModelProto) -> Result<i64> {
 }
 
 struct Importer<'a> {
+    folder: Folder<'a>,
     opset: i64,
     graph: Graph,
     values: HashMap<&'a str, Value<'a>>,
@@ -78,8 +94,9 @@ struct Importer<'a> {
 }
 
 impl<'a> Importer<'a> {
-    fn new(graph: &'a GraphProto, opset: i64) -> Result<Self> {
+    fn new(graph: &'a GraphProto, opset: i64, folder: Option<&'a Path>) -> Result<Self> {
         let mut importer = Self {
+            folder: Folder::new(folder),
             opset,
             graph: Graph::default(),
             values: HashMap::new(),

@@ -109,7 +109,12 @@ fn pairwise(x: &Tensor, y: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Vec<f
     Ok(x.data().iter().zip(y).map(|(&x, y)| f(x, y)).collect())
 }
 
-fn conv(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &ConvGeometry) -> Result<Vec<f32>> {
+pub(crate) fn conv(
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    geometry: &ConvGeometry,
+) -> Result<Vec<f32>> {
     let image_len = geometry.in_channels() * geometry.input_plane();
     let groups = w.chunks(geometry.group_out() * geometry.patch_len());
     let lefts: Vec<_> = groups.map(|w| Left::pack(w, geometry.patch_len(), |w| w)).collect();
@@ -131,7 +136,12 @@ fn conv(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &ConvGeometry) -> 
 /// Partial sums of an inner product: as many as vector registers like.
 const LANES: usize = 16;
 
-fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &LinearGeometry) -> Vec<f32> {
+pub(crate) fn linear(
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    geometry: &LinearGeometry,
+) -> Vec<f32> {
     let mut out = vec![0.0; geometry.output_len()];
     for (x, out) in x.chunks(geometry.inner()).zip(out.chunks_mut(geometry.outer())) {
         out.par_iter_mut()
@@ -153,7 +163,7 @@ fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, geometry: &LinearGeometry)
     out
 }
 
-fn pool(
+pub(crate) fn pool(
     x: &[f32],
     geometry: &PoolGeometry,
     reduce: impl Fn(&mut dyn Iterator<Item = f32>, u64) -> f32,
@@ -185,14 +195,18 @@ fn softmax(x: &Tensor, axis: usize, last: impl Fn(f32) -> f32) -> Result<Vec<f32
 }
 
 fn arg_max(x: &Tensor, axis: usize) -> Result<Vec<f32>> {
-    let AxisGeometry { outer, len, inner } = AxisGeometry::new(x.shape(), axis)?;
-    let mut out = Vec::with_capacity(outer * inner);
-    for block in 0..outer {
-        for i in 0..inner {
-            let value = |k: usize| x.data()[(block * len + k) * inner + i];
-            let best = (1..len).fold(0, |best, k| if value(k) > value(best) { k } else { best });
-            out.push(best as f32);
-        }
-    }
-    Ok(out)
+    let axis = AxisGeometry::new(x.shape(), axis)?;
+    Ok(largest(x.data(), &axis).map(|best| best as f32).collect())
+}
+
+/// Indices of the largest along an axis; the lowest if there are several.
+pub(crate) fn largest<'a>(
+    x: &'a [f32],
+    axis: &AxisGeometry,
+) -> impl Iterator<Item = usize> + use<'a> {
+    let AxisGeometry { outer, len, inner } = *axis;
+    (0..outer * inner).map(move |i| {
+        let value = |k: usize| x[(i / inner * len + k) * inner + i % inner];
+        (1..len).fold(0, |best, k| if value(k) > value(best) { k } else { best })
+    })
 }

@@ -4,8 +4,10 @@
 //!
 //! * ReLU(floor(x/2^s)) = floor(ReLU(x)/2^s): after the ReLU the sign is known, which halves its cost
 //!   (CrypTFlow2, section 6.2);
-//! * floor is monotone, so it waits for a MaxPool of non-negative values as well, whose differences
-//!   cannot wrap: there are fewer elements behind it;
+//! * floor is monotone, so it waits for a MaxPool as well, if there are fewer elements behind it. The
+//!   MaxPool then compares untruncated numbers: differences of those that are not known to be
+//!   non-negative have to fit the domain, one bit more than the numbers themselves;
+//! * choosing and reordering elements and putting tensors side by side is the same before and after;
 //! * x + y with both pending by the same amount is summed first, and the sum truncated once; with one
 //!   of them pending in front of a ReLU the other is scaled by 2^s, which is local (CrypTFlow, the
 //!   residual block). The sum is then rounded once instead of twice: the one place where numbers
@@ -113,12 +115,24 @@ impl Sink<'_> {
                 let id = self.new.push(name, op.clone(), &[id])?;
                 return Ok(Value { id, pending, non_negative: true });
             }
-            (Op::MaxPool { .. }, &[x]) if self.once(x) && self.value(x)?.non_negative => {
-                let Value { id, pending, .. } = self.value(x)?;
-                let id = self.new.push(name, op.clone(), &[id])?;
-                return Ok(Value { id, pending, non_negative: true });
+            (Op::MaxPool { geometry }, &[x])
+                if self.once(x) && geometry.output_len() < geometry.input_len() =>
+            {
+                let value = self.value(x)?;
+                let id = self.new.push(name, op.clone(), &[value.id])?;
+                return Ok(Value { id, ..value });
             }
-            (Op::Reshape { .. }, &[x]) if self.once(x) => {
+            (Op::Concat { .. }, parts) if self.common(parts)?.is_some() => {
+                let values =
+                    parts.iter().map(|x| self.value(*x)).collect::<Result<Vec<Value>>>()?;
+                let ids: Vec<TensorId> = values.iter().map(|value| value.id).collect();
+                let id = self.new.push(name, op.clone(), &ids)?;
+                let non_negative = values.iter().all(|value| value.non_negative);
+                return Ok(Value { id, pending: self.common(parts)?, non_negative });
+            }
+            (Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. }, &[x])
+                if self.once(x) =>
+            {
                 let value = self.value(x)?;
                 let id = self.new.push(name, op.clone(), &[value.id])?;
                 return Ok(Value { id, ..value });
@@ -151,6 +165,20 @@ impl Sink<'_> {
         }
         let id = self.new.push_narrow(name, op.clone(), *precision, &ids)?;
         Ok(Value { id, pending: None, non_negative })
+    }
+
+    /// The truncation that all parts of a Concat wait for, each read by it alone.
+    fn common(&self, parts: &[TensorId]) -> Result<Option<(u32, usize)>> {
+        let mut common = None;
+        for x in parts {
+            match (self.value(*x)?.pending.filter(|_| self.once(*x)), common) {
+                (Some((shift, _)), Some((all, _))) if shift != all => return Ok(None),
+                (None, _) => return Ok(None),
+                (pending, None) => common = pending,
+                _ => {}
+            }
+        }
+        Ok(common)
     }
 
     /// A sum before its truncation, if that is cheaper.

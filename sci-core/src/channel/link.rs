@@ -63,6 +63,17 @@ impl fmt::Debug for Link {
     }
 }
 
+/// What happened, in words: that the other side is gone has several names.
+pub(crate) fn cause(error: &io::Error) -> String {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match error.kind() {
+        ConnectionReset | ConnectionAborted | BrokenPipe => {
+            format!("it closed the connection ({error})")
+        }
+        _ => error.to_string(),
+    }
+}
+
 /// Whether an error of a read or write means that its time was up.
 pub(crate) fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)

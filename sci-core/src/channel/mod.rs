@@ -47,8 +47,8 @@ pub mod tcp;
 mod writer;
 
 pub use frame::{HEADER_BYTES, MAX_FRAME};
-pub(crate) use link::is_timeout;
 pub use link::{Control, Link};
+pub(crate) use link::{cause, is_timeout};
 pub use mux::{Limits, Traffic};
 pub(crate) use mux::{Mux, Shared};
 pub use permits::{Permit, Permits};

@@ -1,10 +1,10 @@
 //! The thread that empties the link into the queues of the streams.
 
-use super::HEADER_BYTES;
 use super::failure::Failure;
 use super::frame::Header;
 use super::mux::Shared;
 use super::pool::Frame;
+use super::{HEADER_BYTES, link};
 use crate::{Error, Result};
 use std::io::{self, IoSliceMut, Read};
 
@@ -127,7 +127,9 @@ impl Source {
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
-                    return Err(Error::link(format!("cannot read from {}: {e}", shared.peer()), e));
+                    let cause = link::cause(&e);
+                    let what = format!("cannot read from {}: {cause}", shared.peer());
+                    return Err(Error::link(what, e));
                 }
             }
         }

@@ -88,7 +88,7 @@ fn fail(shared: &Shared, error: &io::Error) {
     let what = if link::is_timeout(error) {
         format!("{} has taken no byte for {} s", shared.peer(), shared.timeout.as_secs_f64())
     } else {
-        format!("cannot send to {}: {error}", shared.peer())
+        format!("cannot send to {}: {}", shared.peer(), link::cause(error))
     };
     shared.link_failed(Failure::Link { what: what.into(), kind: Some(error.kind()) });
 }

@@ -41,7 +41,7 @@ impl<D: Domain> Parties<D> {
         let mut prg = Prg::new(seed.into());
         let secret = SecretKey::generate(&context, &mut prg);
         let message = secret.public_key(&context, &mut prg);
-        let key = Ciphertext::receive(&context, &message, &[]).unwrap();
+        let key = Ciphertext::parse(&context, &message).unwrap();
         Self { context, secret, key, prg }
     }
 
@@ -86,7 +86,8 @@ fn extremes_decrypt_at_the_edge_of_the_budget() {
             let client = vec![client; degree];
             let server = vec![server; degree];
             let message = parties.secret.encrypt(&parties.context, &client, &mut parties.prg);
-            let ciphertext = Ciphertext::receive(&parties.context, &message, &server).unwrap();
+            let ciphertext =
+                Ciphertext::receive(&parties.context, &message, &server, &mut parties.prg).unwrap();
             let mut x = client;
             domain.add_assign(&mut x, &server);
             let positions: Vec<usize> = (0..degree).collect();
@@ -120,19 +121,13 @@ fn errors<D: Domain>(
     plain: &[u64],
 ) -> Vec<f64> {
     let (context, n) = (&parties.context, parties.context.n());
-    let (b0, b1) = (context.params.c0_bits(), context.params.c1_bits());
-    let split = sci_core::pack::packed_len(n, b1);
-    let mut c1 = vec![0; n];
-    let mut c0 = vec![0; positions.len()];
-    sci_core::pack::unpack_u128(&message[..split], b1, &mut c1).unwrap();
-    sci_core::pack::unpack_u128(&message[split..], b0, &mut c0).unwrap();
-    let product = parties.secret.times_secret(context, &c1);
+    let b1 = context.params.c1_bits();
+    let (c1, c0) = message.split_at(sci_core::pack::packed_len(n, b1));
+    let phases = parties.secret.phases(context, c1, c0, positions).unwrap();
     let t = context.params.domain().modulus() as f64;
     let q = f64::from(b1).exp2();
-    let errors = positions.iter().zip(c0).zip(plain).map(|((&at, c0), &plain)| {
-        let digits = (0..context.narrow).map(|i| product[i * n + at]);
-        let phase = context.lift(digits).wrapping_add(c0 << (b1 - b0)) & ((1 << b1) - 1);
-        let error = phase as f64 - plain as f64 * (q / t);
+    let errors = phases.iter().zip(plain).map(|(&phase, &plain)| {
+        let error = (phase & ((1 << b1) - 1)) as f64 - plain as f64 * (q / t);
         (error - q * (error / q).round()) * t / q
     });
     errors.collect()
@@ -152,7 +147,7 @@ fn measured_errors_agree_with_the_budget_and_show_missing_flooding() {
     let positions: Vec<usize> = (0..n).collect();
     let weights: Vec<(usize, i32)> = (0..576).map(|i| (7 * i, 1 << 11)).collect();
     let message = parties.secret.encrypt(&parties.context, &vec![1; n], &mut parties.prg);
-    let ciphertext = Ciphertext::receive(&parties.context, &message, &[]).unwrap();
+    let ciphertext = Ciphertext::parse(&parties.context, &message).unwrap();
     let plain = product(ring, &weights, &vec![1; n]);
     let mask = vec![0; n];
     let mut measure = |protection| {
@@ -164,7 +159,8 @@ fn measured_errors_agree_with_the_budget_and_show_missing_flooding() {
     let budget = params.budget_used() / 2.0;
     assert!(full.iter().all(|e| e.abs() < budget), "{budget}");
     let to_units = (37.0 - params.modulus_bits()).exp2();
-    let expected = params.flood().width() as f64 / 12f64.sqrt() * to_units;
+    let folds = f64::from(params.flood().folds);
+    let expected = params.flood().width() as f64 * (folds / 12.0).sqrt() * to_units;
     // The rescaling adds a known part: c0 to b0 bits, c1 to b1 bits against the secret.
     let rounding = |b: u32| (37.0 - f64::from(b)).exp2() / 12f64.sqrt();
     let rescaling = rounding(params.c0_bits())
@@ -172,8 +168,8 @@ fn measured_errors_agree_with_the_budget_and_show_missing_flooding() {
     assert!((spread(&bare) / rescaling - 1.0).abs() < 0.1, "{} {rescaling}", spread(&bare));
     let measured = spread(&full);
     assert!((measured / expected.hypot(rescaling) - 1.0).abs() < 0.1, "{measured} {expected}");
-    // A bound that covers the error before flooding, by the declared number of bits.
-    assert!(params.flood().width() as f64 >= params.error_bound() * 40f64.exp2());
+    // A width that covers the error before flooding, by the declared number of bits.
+    assert!(params.flood().width() as f64 >= params.error_rms() * 40f64.exp2());
 }
 
 /// Two responses to the same request with the same weights and masks differ everywhere only through
@@ -184,7 +180,7 @@ fn every_response_has_a_zero_of_its_own() {
     let n = 4096;
     let mut parties = Parties::new(context(ring, 100, 9, Privacy::Coefficient, n), 13);
     let message = parties.secret.encrypt(&parties.context, &[5; 9], &mut parties.prg);
-    let ciphertext = Ciphertext::receive(&parties.context, &message, &[]).unwrap();
+    let ciphertext = Ciphertext::parse(&parties.context, &message).unwrap();
     let b1 = parties.context.params.c1_bits();
     let split = sci_core::pack::packed_len(n, b1);
     let mut c1 = |protection, weights: &[(usize, i32)]| {
@@ -217,7 +213,7 @@ fn only_the_wanted_coefficients_travel() {
     let ring = Ring::new(37).unwrap();
     let mut parties = Parties::new(context(ring, 100, 9, Privacy::Coefficient, 4096), 14);
     let message = parties.secret.encrypt(&parties.context, &[5; 4096], &mut parties.prg);
-    let ciphertext = Ciphertext::receive(&parties.context, &message, &[]).unwrap();
+    let ciphertext = Ciphertext::parse(&parties.context, &message).unwrap();
     let params = parties.context.params.clone();
     for wanted in [0, 1, 3, 4096] {
         let positions: Vec<usize> = (0..wanted).collect();
@@ -235,7 +231,7 @@ fn hostile_messages_are_refused() {
     let context = &parties.context;
     let message = parties.secret.encrypt(context, &[5; 9], &mut parties.prg);
     let misbehaved = |message: &[u8]| {
-        matches!(Ciphertext::receive(context, message, &[]), Err(Error::PeerMisbehaved { .. }))
+        matches!(Ciphertext::parse(context, message), Err(Error::PeerMisbehaved { .. }))
     };
     assert!(!misbehaved(&message));
     for len in [0, 15, 16, message.len() - 1] {
@@ -270,7 +266,7 @@ fn more_products_than_the_accumulator_holds() {
     let context = context(ring, 1, 3000, Privacy::Coefficient, 4096);
     let mut parties = Parties::new(context, 16);
     let message = parties.secret.encrypt(&parties.context, &[1], &mut parties.prg);
-    let x = Ciphertext::receive(&parties.context, &message, &[]).unwrap();
+    let x = Ciphertext::parse(&parties.context, &message).unwrap();
     // The residues themselves at their largest: p - 1 everywhere is the transform of -1.
     let mut plain = vec![0; 4096];
     plain[0] = -1;

@@ -1,10 +1,12 @@
 //! The same over a stream: one frame a message, two flights.
+//!
+//! Requests leave as they are encrypted and are parsed as they arrive; responses leave as they are made,
+//! and the client opens them while the server makes the next.
 
 use super::{Layer, Weights};
 use crate::session::{ClientKeys, ServerKeys};
 use sci_core::channel::Stream;
 use sci_core::{Domain, Error, Prg, Result, Shares};
-use zeroize::Zeroizing;
 
 /// The server's part of a layer: from its share of x to its share of W·x.
 ///
@@ -19,12 +21,13 @@ pub fn run_server<D: Domain>(
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     let domain = check_domain(layer, share)?;
-    let key = keys.public(layer)?;
     let len = layer.context().request_len();
     let inbox = layer
-        .intake(share.values(), || stream.recv("a request", len))
+        .intake(keys, share.values(), prg, || stream.recv("a request", len))
         .map_err(|error| poison(stream, error))?;
-    let output = layer.respond(key, weights, &inbox, prg, |message| stream.send(&message))?;
+    let output = layer
+        .respond(keys, weights, &inbox, prg, |message| stream.send(&message))
+        .map_err(|error| poison(stream, error))?;
     Ok(Shares::from_canonical(domain, output))
 }
 
@@ -40,18 +43,13 @@ pub fn run_client<D: Domain>(
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     let domain = check_domain(layer, share)?;
-    let secret = keys.secret(layer)?;
-    for request in layer.layout().request_order() {
-        stream.send(&layer.request(secret, share.values(), request, prg)?)?;
-    }
-    let mut output = Zeroizing::new(vec![0; layer.layout().geometry().output_len()]);
-    for (response, len) in layer.layout().response_order().zip(layer.response_lengths()) {
-        let message = stream.recv("a response", len)?;
-        layer
-            .receive(secret, response, &message, &mut output)
-            .map_err(|error| poison(stream, error))?;
-    }
-    Ok(Shares::from_canonical(domain, std::mem::take(&mut *output)))
+    layer
+        .requests(keys, share.values(), prg, |message| stream.send(&message))
+        .map_err(|error| poison(stream, error))?;
+    let output = layer
+        .open(keys, |len| stream.recv("a response", len))
+        .map_err(|error| poison(stream, error))?;
+    Ok(Shares::from_canonical(domain, output))
 }
 
 fn check_domain<D: Domain>(layer: &Layer<D>, share: &Shares<D>) -> Result<D> {

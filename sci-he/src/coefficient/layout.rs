@@ -8,45 +8,54 @@
 //! *Tiles.* The output is cut into tiles; a tile reads a box of P positions of a channel, its outputs
 //! plus the largest offset on each axis.
 //!
-//! *Coefficients.* A request holds C channels of a tile, a response F filters, C·F·P <= N. With
-//! lin(.) the row-major index in the box and R = lin(largest offset),
+//! *Coefficients.* A request holds C channels of a tile. With lin(.) the row-major index in the box, R =
+//! lin(largest offset), a pitch p >= C, F filters in one product and S = F·p, P·S <= N,
 //!
 //! ```text
-//! position i of channel c:                 X^(c·P + i)
-//! tap at offset d of filter m, channel c:  X^(m·C·P + (C-1-c)·P + R - lin(d))
-//! output o of filter m:                    X^(m·C·P + (C-1)·P + R + lin(o))
+//! position i of channel c:                 X^(i·S + c)
+//! tap at offset d of filter m, channel c:  X^((R - lin(d))·S + m·p - c)
+//! output o of filter m:                    X^((R + lin(o))·S + m·p)
 //! ```
 //!
-//! A product of two coefficients lands at an output of filter m exactly if it belongs to it: the
-//! exponent difference is (m'-m)·C·P + (c-c')·P + (i - lin(d) - lin(o)) with the last term strictly
-//! between -P and P, since lin(d) + lin(o) < P; and it reaches N, where the sign turns, only outside
-//! of the outputs, since it is below F·C·P.
+//! where X^-1 = -X^(N-1). A product of two coefficients lands at an output of filter m exactly if it
+//! belongs to it: the exponent difference is (i - lin(d) - lin(o))·S + (m'-m)·p + (c-c'), of which the
+//! last two are below S together and the first is a multiple of S strictly between -P·S and P·S, since
+//! lin(d) + lin(o) < P; so all of it stays below N and vanishes only if i = lin(d) + lin(o), which is
+//! injective in the box, m' = m and c' = c.
+//!
+//! *Packing.* All outputs stand at multiples of gcd(p, S) = p. If 2^d divides p, up to 2^d such
+//! products, here called leaves, are [packed](crate::packing) into one response.
 //!
 //! *Groups.* A filter of another group has no coefficients at a channel; only the products of a
 //! filter block with channel blocks that share a group are made.
 
+use crate::packing::reversed;
 use sci_core::geometry::ConvGeometry;
 use std::ops::Range;
 
 /// One residue class of the taps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Phase {
+pub(super) struct Phase {
     shift: [usize; 3],
     /// Offset and index in the kernel.
-    taps: Vec<([usize; 3], usize)>,
+    pub(super) taps: Vec<([usize; 3], usize)>,
 }
 
 /// The layout of one convolution for one ring degree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    geometry: ConvGeometry,
-    phases: Vec<Phase>,
+    pub(super) geometry: ConvGeometry,
+    pub(super) phases: Vec<Phase>,
     /// The largest offset on each axis.
-    reach: [usize; 3],
+    pub(super) reach: [usize; 3],
     /// Outputs of a tile on each axis.
-    tile: [usize; 3],
-    channels: usize,
-    filters: usize,
+    pub(super) tile: [usize; 3],
+    pub(super) channels: usize,
+    pub(super) pitch: usize,
+    pub(super) filters: usize,
+    pub(super) levels: u32,
+    /// Whether the leaves of a tile follow each other, not those of a block of filters.
+    pub(super) by_tile: bool,
 }
 
 /// Coordinates of a request: its place in the order of sending is that of the fields.
@@ -60,9 +69,9 @@ pub struct Request {
     pub block: usize,
 }
 
-/// Coordinates of a response: its place in the order of sending is that of the fields.
+/// What one sum of products gives: the outputs of a block of filters at a tile of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Response {
+pub struct Leaf {
     /// Block of filters.
     pub block: usize,
     /// Image of the batch.
@@ -71,41 +80,7 @@ pub struct Response {
     pub tile: usize,
 }
 
-/// The distinct values of ceil(n / k), k = 1, 2, ..., from n down to 1.
-fn block_sizes(n: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(n), move |&size| {
-        // The next number of blocks that lowers the size.
-        (size > 1).then(|| n.div_ceil((n - 1) / (size - 1) + 1))
-    })
-}
-
 impl Layout {
-    /// Every sensible layout for degree `n`: tiles of equal size, the channels of a request, and as
-    /// many filters as the rest of the coefficients holds.
-    pub(super) fn for_each(geometry: &ConvGeometry, n: usize, mut visit: impl FnMut(Self)) {
-        let (phases, reach) = phases(geometry);
-        let [d, h, w] = geometry.output();
-        let all_channels = geometry.in_channels() * phases.len();
-        for tile_d in block_sizes(d) {
-            for tile_h in block_sizes(h) {
-                for tile_w in block_sizes(w) {
-                    let tile = [tile_d, tile_h, tile_w];
-                    let plane: usize = (0..3).map(|axis| tile[axis] + reach[axis]).product();
-                    let planes = n / plane;
-                    for channels in block_sizes(all_channels).filter(|&c| c <= planes) {
-                        let filters = (planes / channels).min(geometry.out_channels());
-                        let filters = geometry
-                            .out_channels()
-                            .div_ceil(geometry.out_channels().div_ceil(filters));
-                        let phases = phases.clone();
-                        let geometry = *geometry;
-                        visit(Self { geometry, phases, reach, tile, channels, filters });
-                    }
-                }
-            }
-        }
-    }
-
     /// The shape.
     pub fn geometry(&self) -> &ConvGeometry {
         &self.geometry
@@ -121,16 +96,21 @@ impl Layout {
         self.channels
     }
 
+    /// d: up to 2^d leaves share a response.
+    pub fn levels(&self) -> u32 {
+        self.levels
+    }
+
     /// The plaintext coefficients that accumulate into one response coefficient, at most.
     pub fn terms(&self) -> usize {
         self.filters * self.geometry.patch_len()
     }
 
-    fn all_channels(&self) -> usize {
+    pub(super) fn all_channels(&self) -> usize {
         self.geometry.in_channels() * self.phases.len()
     }
 
-    fn channel_blocks(&self) -> usize {
+    pub(super) fn channel_blocks(&self) -> usize {
         self.all_channels().div_ceil(self.channels)
     }
 
@@ -154,9 +134,14 @@ impl Layout {
         self.geometry.batch() * self.tiles() * self.channel_blocks()
     }
 
+    /// Leaves of a run.
+    pub fn leaves(&self) -> usize {
+        self.geometry.batch() * self.tiles() * self.filter_blocks()
+    }
+
     /// Responses of a run.
     pub fn responses(&self) -> usize {
-        self.geometry.batch() * self.tiles() * self.filter_blocks()
+        self.leaves().div_ceil(1 << self.levels)
     }
 
     /// Products of a run.
@@ -167,6 +152,14 @@ impl Layout {
     /// Polynomials of weights.
     pub fn polynomials(&self) -> usize {
         (0..self.filter_blocks()).map(|block| self.channel_range(block).len()).sum()
+    }
+
+    /// Polynomials of weights of the blocks before this one.
+    pub(super) fn polynomials_before(&self, block: usize) -> usize {
+        if self.geometry.groups() == 1 {
+            return block * self.channel_blocks();
+        }
+        (0..block).map(|block| self.channel_range(block).len()).sum()
     }
 
     /// Wanted coefficients as a share of all coefficients of the responses.
@@ -183,13 +176,27 @@ impl Layout {
         })
     }
 
-    /// The responses in the order of sending.
-    pub fn response_order(&self) -> impl Iterator<Item = Response> + use<> {
+    /// Leaf number `index`.
+    pub fn leaf(&self, index: usize) -> Leaf {
         let (images, tiles, blocks) = (self.geometry.batch(), self.tiles(), self.filter_blocks());
-        (0..blocks).flat_map(move |block| {
-            (0..images)
-                .flat_map(move |image| (0..tiles).map(move |tile| Response { block, image, tile }))
-        })
+        match self.by_tile {
+            true => Leaf {
+                image: index / blocks / tiles,
+                tile: index / blocks % tiles,
+                block: index % blocks,
+            },
+            false => Leaf {
+                block: index / tiles / images,
+                image: index / tiles % images,
+                tile: index % tiles,
+            },
+        }
+    }
+
+    /// The leaves of a response.
+    pub fn leaf_range(&self, response: usize) -> Range<usize> {
+        let first = response << self.levels;
+        first..(first + (1 << self.levels)).min(self.leaves())
     }
 
     /// Where request `block` of an image and tile stands among all requests.
@@ -197,12 +204,16 @@ impl Layout {
         (image * self.tiles() + tile) * self.channel_blocks() + block
     }
 
+    /// Wanted coefficients of a leaf.
+    pub(super) fn leaf_len(&self, leaf: Leaf) -> usize {
+        let outputs: usize = self.tile_outputs(leaf.tile).iter().map(|range| range.len()).product();
+        outputs * self.filter_range(leaf.block).len()
+    }
+
     /// Wanted coefficients of each response, in the order of sending.
     pub fn response_sizes(&self) -> impl Iterator<Item = usize> {
-        self.response_order().map(|response| {
-            let outputs: usize =
-                self.tile_outputs(response.tile).iter().map(|range| range.len()).product();
-            outputs * self.filter_range(response.block).len()
+        (0..self.responses()).map(|response| {
+            self.leaf_range(response).map(|index| self.leaf_len(self.leaf(index))).sum()
         })
     }
 
@@ -248,8 +259,9 @@ impl Layout {
         let first = self.tile_outputs(request.tile).map(|range| range.start);
         let channels = request.block * self.channels
             ..((request.block + 1) * self.channels).min(self.all_channels());
-        let mut out = vec![0; channels.len() * plane];
-        for (channel, out) in channels.zip(out.chunks_exact_mut(plane)) {
+        let step = self.pitch * self.filters;
+        let mut out = vec![0; plane * step];
+        for (c, channel) in channels.enumerate() {
             let shift = self.phases[channel % self.phases.len()].shift;
             let image = request.image * geometry.in_channels() + channel / self.phases.len();
             let source = &x[image * geometry.input_plane()..][..geometry.input_plane()];
@@ -258,11 +270,11 @@ impl Layout {
                     .checked_sub(window.pad_before[axis])
                     .filter(|&i| i < input[axis])
             };
-            for (i, line) in out.chunks_exact_mut(width).enumerate() {
+            for (i, line) in out.chunks_exact_mut(width * step).enumerate() {
                 let (d, h) = (coordinate(0, i / height), coordinate(1, i % height));
                 let Some((d, h)) = d.zip(h) else { continue };
                 let row = &source[(d * input[1] + h) * input[2]..][..input[2]];
-                for (j, slot) in line.iter_mut().enumerate() {
+                for (j, slot) in line.iter_mut().skip(c).step_by(step).enumerate() {
                     if let Some(w) = coordinate(2, j) {
                         *slot = row[w];
                     }
@@ -281,9 +293,7 @@ impl Layout {
         out: &mut [i32],
     ) {
         let geometry = &self.geometry;
-        let plane: usize = self.box_shape().iter().product();
         let taps = geometry.window().taps();
-        let reach = self.linear(self.reach);
         out.fill(0);
         for (m, filter) in self.filter_range(filter_block).enumerate() {
             let group = filter / geometry.group_out();
@@ -297,29 +307,58 @@ impl Layout {
                     continue;
                 };
                 let kernel = &weights[(filter * geometry.group_in() + within) * taps..][..taps];
-                let base = (m * self.channels + self.channels - 1 - c) * plane + reach;
                 for &(offset, tap) in &phase.taps {
-                    out[base - self.linear(offset)] = kernel[tap];
+                    let (at, negative) = self.exponent(m, c, offset, out.len());
+                    out[at] = if negative { -kernel[tap] } else { kernel[tap] };
                 }
             }
         }
     }
 
-    /// The coefficients of a response that are outputs, and the index of each in the output tensor.
-    pub fn wanted(&self, response: Response) -> (Vec<usize>, Vec<usize>) {
+    /// Where the tap of filter m and channel c at an offset stands in a polynomial of degree n, and
+    /// whether it is negated there.
+    pub(super) fn exponent(
+        &self,
+        m: usize,
+        c: usize,
+        offset: [usize; 3],
+        n: usize,
+    ) -> (usize, bool) {
+        let step = self.pitch * self.filters;
+        let at = (self.linear(self.reach) - self.linear(offset)) * step + m * self.pitch;
+        if at >= c { (at - c, false) } else { (n + at - c, true) }
+    }
+
+    /// The index of the weight of filter m of a block and channel c of a block at a tap, if there is one.
+    pub(super) fn weight_index(
+        &self,
+        (filter_block, m): (usize, usize),
+        (channel_block, c): (usize, usize),
+        tap: usize,
+    ) -> Option<usize> {
         let geometry = &self.geometry;
-        let plane: usize = self.box_shape().iter().product();
+        let filter = filter_block * self.filters + m;
+        let channel = (channel_block * self.channels + c) / self.phases.len();
+        let group = (filter < geometry.out_channels()).then_some(filter / geometry.group_out())?;
+        let within = channel.checked_sub(group * geometry.group_in())?;
+        (within < geometry.group_in())
+            .then(|| (filter * geometry.group_in() + within) * geometry.window().taps() + tap)
+    }
+
+    /// The wanted coefficients of a leaf and the places of their values in the output.
+    pub(super) fn wanted(&self, leaf: Leaf) -> (Vec<usize>, Vec<usize>) {
+        let geometry = &self.geometry;
         let [_, height, width] = geometry.output();
-        let [ds, hs, ws] = self.tile_outputs(response.tile);
-        let base = (self.channels - 1) * plane + self.linear(self.reach);
+        let [ds, hs, ws] = self.tile_outputs(leaf.tile);
+        let (base, step) = (self.linear(self.reach), self.pitch * self.filters);
         let (mut coefficients, mut outputs) = (Vec::new(), Vec::new());
-        for (m, filter) in self.filter_range(response.block).enumerate() {
-            let channel = response.image * geometry.out_channels() + filter;
+        for (m, filter) in self.filter_range(leaf.block).enumerate() {
+            let channel = leaf.image * geometry.out_channels() + filter;
             for d in ds.clone() {
                 for h in hs.clone() {
                     for w in ws.clone() {
                         let within = self.linear([d - ds.start, h - hs.start, w - ws.start]);
-                        coefficients.push(m * self.channels * plane + base + within);
+                        coefficients.push((base + within) * step + m * self.pitch);
                         outputs.push(channel * geometry.positions() + (d * height + h) * width + w);
                     }
                 }
@@ -327,10 +366,21 @@ impl Layout {
         }
         (coefficients, outputs)
     }
+
+    /// The wanted coefficients of a whole response and the places of their values.
+    pub fn wanted_of(&self, response: usize) -> (Vec<usize>, Vec<usize>) {
+        let (mut coefficients, mut outputs) = (Vec::new(), Vec::new());
+        for (j, index) in self.leaf_range(response).enumerate() {
+            let (at, places) = self.wanted(self.leaf(index));
+            coefficients.extend(at.iter().map(|at| at + reversed(j, self.levels)));
+            outputs.extend(places);
+        }
+        (coefficients, outputs)
+    }
 }
 
 /// The phases that have a tap, and the largest offset on each axis.
-fn phases(geometry: &ConvGeometry) -> (Vec<Phase>, [usize; 3]) {
+pub(super) fn phases(geometry: &ConvGeometry) -> (Vec<Phase>, [usize; 3]) {
     let window = geometry.window();
     let [kd, kh, kw] = window.kernel;
     let mut phases: Vec<Phase> = Vec::new();

@@ -11,76 +11,60 @@
 //! *Cost.* [`Layer::cost`]: one flight of requests, one of responses. Beside the bytes, each
 //! product is 2·N·k multiply-accumulates of 32-bit residues, k the number of primes.
 
+mod base;
+mod client;
 mod driver;
+mod form;
 mod layout;
-mod parties;
+mod plan;
+mod scalar;
+mod server;
+mod weights;
 
 pub use driver::{run_client, run_server};
-pub use layout::{Layout, Request, Response};
-pub use parties::{Inbox, Weights};
+pub use form::ConvTransposedSpec;
+pub use layout::{Layout, Leaf, Request};
+pub use server::Inbox;
+pub use weights::Weights;
 
 use crate::cipher::Context;
-use crate::params::{Demand, Params, Privacy, SECURITY};
-use sci_core::geometry::{ConvGeometry, ConvSpec, LinearGeometry, Window};
+use crate::packing::PackingContext;
+use crate::params::{Params, Privacy};
+use base::PackingBase;
+use form::Form;
+use plan::Plan;
+use sci_core::geometry::{ConvGeometry, LinearGeometry};
 use sci_core::pack::packed_len;
-use sci_core::{Cost, Domain, Error, Result};
-use std::collections::HashMap;
+use sci_core::{Cost, Domain, Result};
 use std::sync::Arc;
 
 /// A planned layer: shape, layout and lattice context. Public; both parties compute the same.
 #[derive(Debug)]
 pub struct Layer<D: Domain> {
+    form: Form,
     layout: Layout,
     context: Arc<Context<D>>,
+    packing: Option<PackingBase>,
+    scalar: bool,
 }
 
 impl<D: Domain> Layer<D> {
-    /// Plans a convolution: of all degrees, tiles and packings, the one with the fewest bytes, a
-    /// product counting as a byte for every 32 residues.
+    /// Plans a convolution: of all degrees, tiles and packings, the one that costs least in bytes and
+    /// time. `weight_bound` bounds the absolute value of every weight; it is public.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if no parameters hold the weights, terms and privacy.
+    /// [`sci_core::Error::InvalidInput`] if no parameters hold the weights, terms and privacy.
     pub fn conv(
         geometry: &ConvGeometry,
         domain: D,
         weight_bound: u64,
         privacy: Privacy,
     ) -> Result<Self> {
-        let mut best: Option<(u64, Layout, Params<D>)> = None;
-        let mut refused = None;
-        for (degree, _) in SECURITY {
-            let mut known: HashMap<usize, Option<Params<D>>> = HashMap::new();
-            Layout::for_each(geometry, degree, |layout| {
-                let params = known.entry(layout.filters_per_response()).or_insert_with(|| {
-                    let terms = layout.terms() as u64;
-                    let demand = Demand { domain, weight_bound, terms, privacy };
-                    Params::new(demand, degree).map_err(|error| refused = Some(error)).ok()
-                });
-                let Some(params) = params else { return };
-                let work = layout.products() * params.primes().len() * degree / 32;
-                let score = cost(&layout, params).bytes() + work as u64;
-                if best.as_ref().is_none_or(|(least, ..)| score < *least) {
-                    best = Some((score, layout, params.clone()));
-                }
-            });
-        }
-        match (best, refused) {
-            (Some((_, layout, params)), _) => {
-                Ok(Self { layout, context: Arc::new(Context::new(params)?) })
-            }
-            (None, Some(error)) => Err(error),
-            (None, None) => {
-                let largest = SECURITY.iter().map(|(n, _)| n).max();
-                Err(Error::invalid(
-                    "convolution kernel",
-                    format_args!("one whose extent fits {largest:?} coefficients"),
-                    format_args!("{:?}", geometry.window().kernel),
-                ))
-            }
-        }
+        Self::plan(Form::conv(geometry), domain, weight_bound, privacy)
     }
 
-    /// Plans a fully connected layer: rows of x are images of one position, entries are channels.
+    /// Plans a fully connected layer or matrix product: `[rows, inner]` to `[rows, outer]`, weights
+    /// `[outer, inner]`.
     ///
     /// # Errors
     /// As [`Layer::conv`].
@@ -90,15 +74,41 @@ impl<D: Domain> Layer<D> {
         weight_bound: u64,
         privacy: Privacy,
     ) -> Result<Self> {
-        let geometry = ConvGeometry::new(ConvSpec {
-            batch: geometry.rows(),
-            in_channels: geometry.inner(),
-            out_channels: geometry.outer(),
-            groups: 1,
-            input: [1; 3],
-            window: Window::new([1; 3]),
-        })?;
-        Self::conv(&geometry, domain, weight_bound, privacy)
+        Self::plan(Form::linear(geometry)?, domain, weight_bound, privacy)
+    }
+
+    /// Plans x·w element by element, where every axis of the weights is 1 or that of the tensor.
+    ///
+    /// # Errors
+    /// As [`Layer::conv`], and for shapes that do not fit.
+    pub fn elementwise(
+        shape: &[usize],
+        weight_shape: &[usize],
+        domain: D,
+        weight_bound: u64,
+        privacy: Privacy,
+    ) -> Result<Self> {
+        Self::plan(Form::elementwise(shape, weight_shape)?, domain, weight_bound, privacy)
+    }
+
+    /// Plans a transposed convolution.
+    ///
+    /// # Errors
+    /// As [`Layer::conv`], and for shapes that do not fit.
+    pub fn conv_transposed(
+        spec: &ConvTransposedSpec,
+        domain: D,
+        weight_bound: u64,
+        privacy: Privacy,
+    ) -> Result<Self> {
+        Self::plan(Form::conv_transposed(spec)?, domain, weight_bound, privacy)
+    }
+
+    fn plan(form: Form, domain: D, weight_bound: u64, privacy: Privacy) -> Result<Self> {
+        let Plan { layout, params, scalar } =
+            plan::best(&form.geometry, domain, weight_bound, privacy)?;
+        let packing = PackingBase::new(&params)?;
+        Ok(Self { form, layout, context: Arc::new(Context::new(params)?), packing, scalar })
     }
 
     /// What is where.
@@ -116,24 +126,46 @@ impl<D: Domain> Layer<D> {
         &self.context
     }
 
+    /// The base of packing, if responses are packed.
+    pub(crate) fn packing(&self) -> Option<&PackingContext> {
+        self.packing.as_ref().map(|base| &base.context)
+    }
+
+    /// Whether products are sums of multiples, not transformed polynomials: such a layer has nothing to
+    /// prepare.
+    pub fn is_scalar(&self) -> bool {
+        self.scalar
+    }
+
+    /// Elements of the input.
+    pub fn input_len(&self) -> usize {
+        self.form.input_len
+    }
+
+    /// Elements of the weights.
+    pub fn weight_len(&self) -> usize {
+        self.form.weight_len
+    }
+
+    /// Elements of the output.
+    pub fn output_len(&self) -> usize {
+        self.form.output_len
+    }
+
     /// Payload of a run, without the keys ([`crate::session::Setup::cost`]).
     pub fn cost(&self) -> Cost {
-        cost(&self.layout, self.context.params())
-    }
-}
-
-fn cost<D: Domain>(layout: &Layout, params: &Params<D>) -> Cost {
-    let n = params.degree();
-    let request = 16 + n as u64 * u64::from(params.request_bits()) / 8;
-    // Every response ends at a byte.
-    let c1 = layout.responses() * packed_len(n, params.c1_bits());
-    let c0: usize =
-        layout.response_sizes().map(|wanted| packed_len(wanted, params.c0_bits())).sum();
-    Cost {
-        client_to_server: layout.requests() as u64 * request,
-        server_to_client: (c0 + c1) as u64,
-        rounds: 2,
-        ..Cost::ZERO
+        let params: &Params<D> = self.context.params();
+        let n = params.degree();
+        // Every response ends at a byte.
+        let c1 = self.layout.responses() * packed_len(n, params.c1_bits());
+        let sizes = self.layout.response_sizes();
+        let c0: usize = sizes.map(|wanted| packed_len(wanted, params.c0_bits())).sum();
+        Cost {
+            client_to_server: (self.layout.requests() * self.context.request_len()) as u64,
+            server_to_client: (c0 + c1) as u64,
+            rounds: 2,
+            ..Cost::ZERO
+        }
     }
 }
 

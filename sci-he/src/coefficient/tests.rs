@@ -1,7 +1,9 @@
 use super::*;
-use crate::cipher::{Ciphertext, Protection, Responder, SecretKey};
+use crate::cipher::Protection;
 use crate::session::{ClientKeys, ServerKeys, Setup};
 use proptest::prelude::*;
+use sci_core::Error;
+use sci_core::geometry::{ConvSpec, Window};
 use sci_core::testing::{reveal, run_pair, share_arithmetic};
 use sci_core::{Field, Prg, Ring, Shares};
 
@@ -59,60 +61,87 @@ fn run<D: Domain>(
     weights: &Weights,
     (server, client): (&[u64], &[u64]),
     protection: Protection,
+    threads: usize,
     prg: &mut Prg,
 ) -> Run {
-    let secret = SecretKey::generate(layer.context(), prg);
-    let key = secret.public_key(layer.context(), prg);
-    let key = Ciphertext::receive(layer.context(), &key, &[]).unwrap();
-    let mut messages = layer
-        .layout()
-        .request_order()
-        .map(|request| layer.request(&secret, client, request, prg).unwrap())
-        .collect::<Vec<_>>()
-        .into_iter();
-    let inbox = layer.intake(server, || Ok(messages.next().unwrap())).unwrap();
+    let setup = Setup::new([layer]).unwrap();
+    let (client_keys, messages) = ClientKeys::generate(&setup, prg);
+    let mut messages = messages.into_iter();
+    let server_keys = ServerKeys::parse(&setup, |_, len| {
+        let message = messages.next().unwrap();
+        assert_eq!(message.len(), len);
+        Ok(message)
+    });
+    let server_keys = server_keys.unwrap().with_threads(threads).unwrap();
+    let client_keys = client_keys.with_threads(threads).unwrap();
+    assert!(messages.next().is_none());
+    let mut requests = Vec::new();
+    let collect = |into: &mut Vec<Vec<u8>>, message| {
+        into.push(message);
+        Ok(())
+    };
+    layer.requests(&client_keys, client, prg, |message| collect(&mut requests, message)).unwrap();
+    let mut requests = requests.into_iter();
+    let inbox = layer.intake(&server_keys, server, prg, || Ok(requests.next().unwrap())).unwrap();
+    assert!(requests.next().is_none());
     let mut responses = Vec::new();
-    let mut responder = Responder::new(layer.context(), &key);
-    responder.protection = protection;
     let server = layer
-        .respond_with(&mut responder, weights, &inbox, prg, |message| {
-            responses.push(message);
-            Ok(())
+        .respond_with(protection, &server_keys, weights, &inbox, prg, |message| {
+            collect(&mut responses, message)
         })
         .unwrap();
-    let mut client = vec![u64::MAX; server.len()];
-    for (response, message) in layer.layout().response_order().zip(&responses) {
-        layer.receive(&secret, response, message, &mut client).unwrap();
-    }
+    let mut messages = responses.iter();
+    let client = layer.open(&client_keys, |_| Ok(messages.next().unwrap())).unwrap();
     assert!(layer.response_lengths().eq(responses.iter().map(Vec::len)));
     Run { responses, server, client }
 }
 
-/// Random weights at the declared bound and shares at the edges of the domain.
-fn check<D: Domain>(domain: D, spec: ConvSpec, bound: i32, privacy: Privacy, seed: u64) {
-    let geometry = ConvGeometry::new(spec).unwrap();
-    let layer = Layer::conv(&geometry, domain, bound as u64, privacy).unwrap();
-    let mut prg = Prg::new(u128::from(seed).into());
-    let weights: Vec<i32> = (0..geometry.weight_len())
+/// Random weights of which half are at the declared bound.
+fn extreme_weights(len: usize, bound: i32, prg: &mut Prg) -> Vec<i32> {
+    (0..len)
         .map(|_| match prg.next_u64() % 4 {
             0 => bound,
             1 => -bound,
             _ => (prg.next_u64() % (2 * bound as u64 + 1)) as i32 - bound,
         })
-        .collect();
-    let mut x = vec![0; geometry.input_len()];
-    domain.sample_into(&mut prg, &mut x);
+        .collect()
+}
+
+/// A random tensor with many values at the edges of the domain.
+fn extreme_values<D: Domain>(domain: D, len: usize, prg: &mut Prg) -> Vec<u64> {
+    let mut x = vec![0; len];
+    domain.sample_into(prg, &mut x);
     for (i, x) in x.iter_mut().enumerate().filter(|(i, _)| i % 3 == 0) {
         *x = [0, 1, (domain.modulus() - 1) as u64, (domain.modulus() / 2) as u64][i / 3 % 4];
     }
+    x
+}
+
+/// A layer, prepared and on the fly, on one thread and on two, against what it is expected to be.
+fn check_layer<D: Domain>(
+    layer: &Layer<D>,
+    seed: u64,
+    expected: impl Fn(&[u64], &[i32]) -> Vec<u64>,
+) {
+    let (domain, mut prg) = (layer.context().params().domain(), Prg::new(u128::from(seed).into()));
+    let bound = layer.context().params().demand().weight_bound as i32;
+    let weights = extreme_weights(layer.weight_len(), bound, &mut prg);
+    let x = extreme_values(domain, layer.input_len(), &mut prg);
     let (server, client) = share_arithmetic(domain, &x, &mut prg);
-    let expected = naive(domain, &spec, &x, &weights, geometry.output());
-    let prepared = Weights::prepare(&layer, weights.clone()).unwrap();
-    let fresh = Weights::on_the_fly(&layer, weights).unwrap();
-    for weights in [&prepared, &fresh] {
-        let run = run(&layer, weights, (&server, &client), Protection::FULL, &mut prg);
-        assert!(reveal(domain, &run.server, &run.client) == expected, "{spec:?}");
+    let expected = expected(&x, &weights);
+    let prepared = Weights::prepare(layer, weights.clone()).unwrap();
+    let fresh = Weights::on_the_fly(layer, weights).unwrap();
+    for (weights, threads) in [(&prepared, 1), (&fresh, 2)] {
+        let run = run(layer, weights, (&server, &client), Protection::FULL, threads, &mut prg);
+        let got = reveal(domain, &run.server, &run.client);
+        assert!(got == expected, "{:?} {:?}", layer.layout(), layer.context().params());
     }
+}
+
+fn check<D: Domain>(domain: D, spec: ConvSpec, bound: i32, privacy: Privacy, seed: u64) {
+    let geometry = ConvGeometry::new(spec).unwrap();
+    let layer = Layer::conv(&geometry, domain, bound as u64, privacy).unwrap();
+    check_layer(&layer, seed, |x, w| naive(domain, &spec, x, w, geometry.output()));
 }
 
 fn spec(channels: [usize; 3], input: [usize; 3], window: Window) -> ConvSpec {
@@ -195,7 +224,7 @@ fn fully_connected_over_a_stream_at_the_cost_stated() {
         }));
     }
     let weights = Weights::prepare(&layer, weights).unwrap();
-    let setup = Setup::new([&layer]);
+    let setup = Setup::new([&layer]).unwrap();
     let (server, client) = run_pair(
         |mut session| {
             let mut prg = Prg::new(8u128.into());
@@ -250,7 +279,7 @@ fn an_all_zero_filter_looks_like_any_other() {
     let tens = vec![10; geometry.weight_len()];
     let runs = [zeros, tens].map(|values| {
         let weights = Weights::on_the_fly(&layer, values).unwrap();
-        run(&layer, &weights, (&share, &share), Protection::FULL, &mut prg)
+        run(&layer, &weights, (&share, &share), Protection::FULL, 1, &mut prg)
     });
     let lengths = |run: &Run| run.responses.iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(lengths(&runs[0]), lengths(&runs[1]));
@@ -277,16 +306,17 @@ fn wrong_weights_and_wrong_messages_are_refused() {
     let mut prg = Prg::new(11u128.into());
     let len = layer.context().request_len();
     let share = vec![0; geometry.input_len()];
-    assert!(matches!(
-        layer.intake(&share, || Ok(vec![0xff; len])),
-        Err(Error::PeerMisbehaved { .. })
-    ));
-    assert!(layer.intake(&share[1..], || Ok(vec![0; len])).is_err());
-    assert!(layer.intake(&vec![u64::MAX; share.len()], || Ok(vec![0; len])).is_err());
-    let secret = SecretKey::generate(layer.context(), &mut prg);
-    let response = layer.layout().response_order().next().unwrap();
-    let mut output = vec![0; geometry.output_len()];
-    let wrong = layer.receive(&secret, response, &[0; 100], &mut output);
+    let (client, messages) = ClientKeys::generate(&Setup::new([&layer]).unwrap(), &mut prg);
+    let mut messages = messages.into_iter();
+    let server =
+        ServerKeys::parse(&Setup::new([&layer]).unwrap(), |_, _| Ok(messages.next().unwrap()));
+    let server = server.unwrap();
+    let mut intake =
+        |share: &[u64], byte| layer.intake(&server, share, &mut prg, || Ok(vec![byte; len]));
+    assert!(matches!(intake(&share, 0xff), Err(Error::PeerMisbehaved { .. })));
+    assert!(matches!(intake(&share[1..], 0), Err(Error::Misuse { .. })));
+    assert!(matches!(intake(&vec![u64::MAX; share.len()], 0), Err(Error::Misuse { .. })));
+    let wrong = layer.open(&client, |_| Ok(vec![0; 100]));
     assert!(matches!(wrong, Err(Error::PeerMisbehaved { .. })));
     let too_wide = Layer::conv(&geometry, ring, 1 << 31, Privacy::default());
     assert!(matches!(too_wide, Err(Error::InvalidInput { .. })));
@@ -299,7 +329,9 @@ fn garbage_over_a_stream_is_a_typed_error() {
     let geometry = LinearGeometry::new(1, 10, 10).unwrap();
     let layer = Layer::fully_connected(&geometry, ring, 100, Privacy::default()).unwrap();
     let (error, ()) = run_pair(
-        |mut session| ServerKeys::receive(session.stream(), &Setup::new([&layer])).unwrap_err(),
+        |mut session| {
+            ServerKeys::receive(session.stream(), &Setup::new([&layer]).unwrap()).unwrap_err()
+        },
         |mut session| {
             let stream = session.stream();
             stream.send(&vec![0xff; layer.context().request_len()]).unwrap();

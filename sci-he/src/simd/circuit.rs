@@ -210,7 +210,7 @@ pub(super) struct Weighing {
 const BYTE: f64 = 10.0;
 
 /// A key is shared by this many layers.
-const SHARED: f64 = 4.0;
+const SHARED: f64 = 8.0;
 
 impl Weighing {
     /// The weight of a layer: time of the products, transforms and bytes.

@@ -8,6 +8,7 @@
 //! the value at the root with exponent 2·brv(i) + 1; [`Context::new`] checks that the transforms keep
 //! this order. An automorphism is a permutation of the values then.
 
+use super::kernels;
 use super::params::Params;
 use super::small::{Small, mul_mod, pow_mod, reverse};
 use crate::modulus::Modulus;
@@ -53,15 +54,7 @@ pub(super) struct Prime {
     /// Scalers of the inverses of the primes before this one.
     garner: Vec<u32>,
     /// The first multiple of p from 2^61 on.
-    lift: u64,
-}
-
-impl Prime {
-    /// x mod p for |x| < 2^61.
-    #[inline(always)]
-    pub(super) fn signed(&self, x: i64) -> u32 {
-        self.m.scale((x as u64).wrapping_add(self.lift), self.one)
-    }
+    pub(super) lift: u64,
 }
 
 impl<D: Domain> Context<D> {
@@ -165,17 +158,20 @@ impl<D: Domain> Context<D> {
 
     /// Adds (q·x + u - ((q·x + u) mod n))/n of coefficients x to a polynomial modulo q: q·x/n,
     /// rounded to nearest for u = floor(n/2), at random without bias for uniform u.
-    pub(super) fn add_encoded(&self, x: &[u64], rounding: impl Fn(usize) -> u64, poly: &mut [u32]) {
+    pub(super) fn add_encoded(&self, x: &[u64], rounding: &[u64], poly: &mut [u32]) {
         let domain = self.params.domain();
-        for (i, &x) in x.iter().enumerate() {
-            // n divides q·x + u - rest, and q is 0 modulo p.
-            let u = rounding(i);
-            let rest = domain.add(domain.mul(self.modulus_in_domain, x), u);
-            for (c, residues) in self.primes.iter().zip(poly.chunks_exact_mut(self.n())) {
-                let value = c.m.sub(c.m.scale(u, c.inverse_t), c.m.scale(rest, c.inverse_t));
-                residues[i] = c.m.add(residues[i], value);
-            }
+        // n divides q·x + u - rest, and q is 0 modulo p.
+        let rest = x.iter().zip(rounding);
+        let rest = rest.map(|(&x, &u)| domain.add(domain.mul(self.modulus_in_domain, x), u));
+        let rest = Zeroizing::new(rest.collect::<Vec<_>>());
+        for (c, residues) in self.primes.iter().zip(poly.chunks_exact_mut(self.n())) {
+            kernels::add_differences(&c.m, c.inverse_t, rounding, &rest, residues);
         }
+    }
+
+    /// The u that rounds to nearest.
+    pub(super) fn nearest(&self, len: usize) -> Vec<u64> {
+        vec![(self.params.domain().modulus() / 2) as u64; len]
     }
 
     /// Transforms a polynomial under as many primes as it has.
@@ -232,34 +228,40 @@ impl<D: Domain> Context<D> {
     /// The integers of least absolute value with the residues that one or two neighbouring primes
     /// starting at number `first` have.
     pub(super) fn lift_digit(&self, first: usize, residues: &[u32], out: &mut [i64]) {
-        let n = self.n();
         let low = &self.primes[first];
-        if residues.len() == n {
-            let p = i64::from(low.m.p);
-            for (x, &r) in out.iter_mut().zip(residues) {
-                *x = centre(i64::from(r), p);
-            }
-            return;
+        if residues.len() == self.n() {
+            return kernels::centre_one(low.m.p, residues, out);
         }
         let high = &self.primes[first + 1];
-        let product = i64::from(low.m.p) * i64::from(high.m.p);
-        let inverse = high.garner[first];
-        let (r0, r1) = residues.split_at(n);
-        for ((x, &r0), &r1) in out.iter_mut().zip(r0).zip(r1) {
-            let difference = high.m.sub(r1, high.m.scale(r0.into(), high.one));
-            let digit = high.m.scale(difference.into(), inverse);
-            *x = centre(i64::from(r0) + i64::from(low.m.p) * i64::from(digit), product);
+        let (r0, r1) = residues.split_at(self.n());
+        kernels::centre_two(low.m.p, &high.m, high.one, high.garner[first], r0, r1, out);
+    }
+
+    /// Back from transformed form, under as many primes as a polynomial has.
+    pub(super) fn inverse(&self, first: usize, poly: &mut [u32]) {
+        for (c, residues) in self.primes[first..].iter().zip(poly.chunks_exact_mut(self.n())) {
+            c.m.inverse(residues);
+            kernels::scale_all(&c.m, c.inverse_n, residues);
         }
     }
 
-    /// round(2^bits·c/q) mod 2^bits from the residues of c: c/q is the sum of
-    /// (c·(q/p)^-1 mod p)/p modulo 1, taken here to 128 binary places with an error below 2^-96.
-    pub(super) fn rescale(&self, residues: impl Iterator<Item = u32>, bits: u32) -> u128 {
-        let fraction = residues.zip(&self.primes).fold(0u128, |sum, (r, c)| {
-            let y = c.m.scale(r.into(), c.cofactor);
-            sum.wrapping_add(c.m.reciprocal.wrapping_mul(y.into()))
-        });
-        fraction.wrapping_add(1 << (127 - bits)) >> (128 - bits)
+    /// round(2^bits·c/q) mod 2^bits of all coefficients c of a polynomial, which is overwritten: c/q is
+    /// the sum of (c·(q/p)^-1 mod p)/p modulo 1, taken here to 128 binary places with an error below
+    /// 2^-96.
+    pub(super) fn rescale(&self, poly: &mut [u32], bits: u32) -> Vec<u128> {
+        let count = self.params.primes().len();
+        let len = poly.len() / count;
+        let mut fractions = vec![0u128; len];
+        for (c, residues) in self.primes[..count].iter().zip(poly.chunks_exact_mut(len)) {
+            kernels::scale_all(&c.m, c.cofactor, residues);
+            for (fraction, &y) in fractions.iter_mut().zip(&*residues) {
+                *fraction = fraction.wrapping_add(c.m.reciprocal.wrapping_mul(y.into()));
+            }
+        }
+        for fraction in &mut fractions {
+            *fraction = fraction.wrapping_add(1 << (127 - bits)) >> (128 - bits);
+        }
+        fractions
     }
 
     /// Bytes of a polynomial under the first `primes` primes. N is a multiple of 8, so that no prime
@@ -335,12 +337,6 @@ impl Prime {
             m,
         })
     }
-}
-
-/// From 0..modulus to the representative of least absolute value.
-#[inline(always)]
-fn centre(x: i64, modulus: i64) -> i64 {
-    x - (modulus & ((modulus / 2 - x) >> 63))
 }
 
 /// Where the slots (row, s), s of a class modulo m/2, have their value in the transform of size m.

@@ -18,12 +18,13 @@ pub fn run_server<D: Domain>(
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     let domain = check_domain(layer, share)?;
-    let keys = keys.of(layer)?;
+    let (workers, keys) = (keys.workers(), keys.of(layer)?);
     let len = layer.context().request_len();
     let inbox = layer
         .intake(share.values(), prg, || stream.recv("a request", len))
         .map_err(|error| poison(stream, error))?;
-    let output = layer.respond(keys, weights, &inbox, prg, |message| stream.send(&message))?;
+    let output =
+        layer.respond(keys, weights, &inbox, workers, prg, |message| stream.send(&message))?;
     Ok(Shares::from_canonical(domain, output))
 }
 
@@ -40,10 +41,10 @@ pub fn run_client<D: Domain>(
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     let domain = check_domain(layer, share)?;
-    let secret = keys.secret(layer)?;
-    layer.request(secret, share.values(), prg, |message| stream.send(&message))?;
+    let (workers, secret) = (keys.workers(), keys.secret(layer)?);
+    layer.request(secret, share.values(), workers, prg, |message| stream.send(&message))?;
     let output = layer
-        .receive(secret, |len| stream.recv("a response", len))
+        .receive(secret, workers, |len| stream.recv("a response", len))
         .map_err(|error| poison(stream, error))?;
     Ok(Shares::from_canonical(domain, output))
 }

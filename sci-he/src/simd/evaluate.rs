@@ -2,7 +2,7 @@
 
 use super::circuit::{Circuit, Packing};
 use super::context::Context;
-use super::kernels::accumulate_constant;
+use super::kernels::{self, accumulate_constant};
 use super::keys::{Ciphertext, RotationKey};
 use super::small::Small;
 use super::switch::Switcher;
@@ -55,12 +55,14 @@ impl Plaintexts {
             poly[at as usize] = value;
         }
         self.domain.inverse(&mut poly);
-        let mut residues = Zeroizing::new(vec![0; values.len()]);
+        let domain = context.params().domain();
+        let integers: Vec<i64> = poly.iter().map(|&x| domain.to_signed(x)).collect();
+        let integers = Zeroizing::new(integers);
+        let mut residues = poly;
         let tables = context.primes.iter().zip(&self.primes);
         for ((c, small), out) in tables.zip(out.chunks_exact_mut(values.len())) {
-            for (r, &x) in residues.iter_mut().zip(poly.iter()) {
-                *r = c.signed(context.params().domain().to_signed(x)).into();
-            }
+            kernels::signed(&c.m, c.one, c.lift, &integers, out);
+            residues.iter_mut().zip(&*out).for_each(|(wide, &r)| *wide = r.into());
             small.forward(&mut residues);
             out.iter_mut().zip(residues.iter()).for_each(|(x, &r)| *x = r as u32);
         }
@@ -253,12 +255,8 @@ impl<'a, D: Domain> Evaluator<'a, D> {
                         }
                     }
                 }
-                for (x, &a) in sum.c0[range.clone()].iter_mut().zip(&a0) {
-                    *x = c.m.scale(a, c.one);
-                }
-                for (x, &a) in sum.c1[range].iter_mut().zip(&a1) {
-                    *x = c.m.scale(a, c.one);
-                }
+                kernels::scale_sums(&c.m, c.one, &a0, &mut sum.c0[range.clone()]);
+                kernels::scale_sums(&c.m, c.one, &a1, &mut sum.c1[range]);
             }
         }
         written.zeroize();

@@ -66,7 +66,7 @@ impl SecretKey {
         }
         let mut rounding = Zeroizing::new(vec![0; x.len()]);
         context.params().domain().sample_into(prg, &mut rounding);
-        context.add_encoded(x, |i| rounding[i], &mut poly);
+        context.add_encoded(x, &rounding, &mut poly);
         let mut message = vec![0; context.request_len()];
         message[..16].copy_from_slice(&seed.to_bytes());
         context.write(&poly, &mut message[16..]);
@@ -193,8 +193,7 @@ impl SecretKey {
     ) -> Vec<f64> {
         let n = context.n();
         let mut phase = vec![0; context.poly_len()];
-        let half = (context.params().domain().modulus() / 2) as u64;
-        context.add_encoded(plain, |_| half, &mut phase);
+        context.add_encoded(plain, &context.nearest(plain.len()), &mut phase);
         context.forward(&mut phase);
         for (j, c) in context.primes[..context.params().primes().len()].iter().enumerate() {
             let range = j * n..(j + 1) * n;
@@ -263,7 +262,7 @@ impl Ciphertext {
         if let Some((x, prg)) = own {
             let mut rounding = Zeroizing::new(vec![0; x.len()]);
             context.params().domain().sample_into(prg, &mut rounding);
-            context.add_encoded(x, |i| rounding[i], &mut received.c0);
+            context.add_encoded(x, &rounding, &mut received.c0);
         }
         context.forward(&mut received.c0);
         context.expand(Block::from_bytes(*seed), 0, &mut received.c1);

@@ -3,9 +3,8 @@
 //!
 //! Let n be the plaintext prime, W = (n-1)/2 the largest plaintext coefficient (a vector of slots has
 //! coefficients all over Z_n, however small the weights are), N the degree, q the modulus of requests,
-//! P that of the special primes of key switching, D the largest product of the primes of a digit, d
-//! the number of digits, sigma^2 = 21/2. A circuit ([`Growth`]) adds up M·K products of a plaintext
-//! with m nonzero coefficients and a rotated copy of one of M requests, K copies of each. All errors
+//! P that of the special primes of key switching, D_i the product of the primes of a digit, sigma^2 =
+//! 21/2, r = sqrt(1 + 2N/3). A circuit ([`Growth`]) adds up M·K products of a plaintext with m nonzero coefficients and a rotated copy of one of M requests, K copies of each. All errors
 //! are relative to q/n times the exact result, and root mean squares over the honest choice of keys,
 //! seeds, errors and roundings:
 //!
@@ -14,10 +13,10 @@
 //! | errors of the requests and the randomised rounding of both shares | sqrt(sigma^2 + 1/2)·W·K·sqrt(M·m) |
 //! | key switching of the copies, each used by J sums at most | s·W·sqrt(M·m·K·J) |
 //! | key switching on the way from line to line, K_h copies after hop h | s·W·sqrt(M·m·sum K_h^2) |
-//! | R key switchings of sums of products | R·(sigma·sqrt(N·d)·D/(2P) + sqrt(1 + 2N/3)/2) |
+//! | R key switchings of sums of products | R·(sigma·sqrt(N·sum D_i^2)/(2P) + r/2) |
 //! | fresh encryption of zero | sigma·sqrt(4N/3 + 1) |
 //!
-//! with s = sigma·sqrt(N·d/12)·D/P + sqrt((1 + 2N/3)/12). In the first row the K copies of one request
+//! with s = sigma·sqrt(N/12·sum D_i^2)/P + r/sqrt(12). In the first row the K copies of one request
 //! carry the same error and are added up in the worst way that weights can arrange. In the next
 //! two, digits of different ciphertexts are uniform and uncorrelated, since they come from uniform
 //! halves; and so are the roundings of the division by P.
@@ -198,20 +197,20 @@ impl<D: Domain> Params<D> {
             + response_error(t, self.degree, self.c0_bits, self.c1_bits))
     }
 
-    /// D/P for the largest digit.
-    fn digit_ratio(&self) -> f64 {
+    /// D_i/P for each digit.
+    fn digit_ratios(&self) -> impl Iterator<Item = f64> {
         let digits = self.primes.chunks(self.special.len()).map(log2_product);
-        (digits.fold(0.0, f64::max) - log2_product(&self.special)).exp2()
+        digits.map(|bits| (bits - log2_product(&self.special)).exp2())
     }
 
     /// The root mean square of the error of a circuit before flooding: the table of the
     /// [module](self).
     pub fn deviation(&self, growth: &Growth) -> f64 {
         let n = self.degree as f64;
-        let (digits, ratio) = (self.digits() as f64, self.digit_ratio());
+        let squares: f64 = self.digit_ratios().map(|ratio| ratio * ratio).sum();
         let rounding = (1.0 + 2.0 * n / 3.0).sqrt();
-        let switched = sigma() * (n * digits / 12.0).sqrt() * ratio + rounding / 12f64.sqrt();
-        let late = sigma() * (n * digits).sqrt() * ratio / 2.0 + rounding / 2.0;
+        let switched = sigma() * (n / 12.0 * squares).sqrt() + rounding / 12f64.sqrt();
+        let late = sigma() * (n * squares).sqrt() / 2.0 + rounding / 2.0;
         let spread =
             max_plain(self.domain) * (growth.requests as f64 * growth.period as f64).sqrt();
         let uses = growth.uses as f64;
@@ -226,8 +225,8 @@ impl<D: Domain> Params<D> {
     /// A bound that the error before flooding never exceeds.
     pub fn worst(&self, growth: &Growth) -> f64 {
         let (n, coins) = (self.degree as f64, f64::from(ERROR_COINS));
-        let switched =
-            n * self.digits() as f64 * self.digit_ratio() / 2.0 * coins + (1.0 + n) / 2.0;
+        let digits: f64 = self.digit_ratios().sum();
+        let switched = n * digits / 2.0 * coins + (1.0 + n) / 2.0;
         let terms = growth.requests as f64 * growth.uses as f64 * growth.period as f64;
         let depth = 1.0 + growth.after_hops.len() as f64;
         max_plain(self.domain) * terms * (coins + 2.0 + depth * switched)
@@ -285,6 +284,7 @@ fn search<D: Domain>(
         let mut best: Option<(u32, Params<D>)> = None;
         for bits in floor..floor + 8 {
             let Some(primes) = largest_primes(bits, degree, &special) else { continue };
+            let primes = balanced(&primes);
             if log2_product(&primes) + log2_product(&special) > f64::from(limit) {
                 break;
             }
@@ -309,6 +309,13 @@ fn search<D: Domain>(
         }
         best.map(|(_, params)| params)
     })
+}
+
+/// Descending primes in another order, wide ones beside narrow ones: the widest digit counts most.
+fn balanced(primes: &[u32]) -> Vec<u32> {
+    let (wide, narrow) = primes.split_at(primes.len().div_ceil(2));
+    let mut narrow = narrow.iter().rev();
+    wide.iter().flat_map(|&p| [Some(p), narrow.next().copied()]).flatten().collect()
 }
 
 /// As few primes as hold `bits` bits together, of nearly equal widths, each the largest of its
@@ -352,7 +359,7 @@ mod tests {
                         assert!(params.budget_used() < 1.0, "{params:?}");
                         let hidden = params.error_bound().log2() + f64::from(privacy.flood_bits());
                         assert!(params.flood().width().log2() >= hidden);
-                        assert!(params.digit_ratio() < 1.01, "{}", params.digit_ratio());
+                        assert!(params.digit_ratios().all(|ratio| ratio < 1.01));
                         let mut all = [params.primes(), params.special()].concat();
                         for &p in &all {
                             assert!(p < 1 << 27 && (p as usize - 1).is_multiple_of(2 * degree));

@@ -5,8 +5,10 @@ use super::evaluate::Evaluator;
 use super::keys::{Ciphertext, SecretKey};
 use super::respond::Responder;
 use super::session::PublicKeys;
-use sci_core::{Domain, Error, Prg, Result};
+use crate::workers::Workers;
+use sci_core::{Block, Domain, Error, Prg, Result};
 use std::borrow::Cow;
+use std::ops::Range;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// The server's weights: transformed once and kept, or transformed again in every run. Wiped on drop.
@@ -134,12 +136,20 @@ impl<D: Domain> Layer<D> {
         &self,
         secret: &SecretKey,
         share: &[u64],
+        workers: &Workers,
         prg: &mut Prg,
         mut send: impl FnMut(Vec<u8>) -> Result<()>,
     ) -> Result<()> {
         self.check_input(share)?;
-        (0..self.requests())
-            .try_for_each(|i| send(secret.encrypt(&self.context, &self.encode(share, i), prg)))
+        for range in windows(self.requests(), workers) {
+            let seeds = seeds(range.len(), prg);
+            let messages = workers.map(range.len(), |i| {
+                let own = self.encode(share, range.start + i);
+                secret.encrypt(&self.context, &own, &mut Prg::new(seeds[i]))
+            });
+            messages.into_iter().try_for_each(&mut send)?;
+        }
+        Ok(())
     }
 
     /// The server's intake of all requests; its own share of the input is added here.
@@ -171,65 +181,104 @@ impl<D: Domain> Layer<D> {
         keys: &PublicKeys,
         weights: &Weights,
         inbox: &Inbox,
+        workers: &Workers,
         prg: &mut Prg,
         send: impl FnMut(Vec<u8>) -> Result<()>,
     ) -> Result<Vec<u64>> {
         let responder = Responder::new(&self.context, &keys.public);
-        self.respond_with(&responder, keys, weights, inbox, prg, send)
+        self.respond_with(&responder, keys, weights, inbox, workers, prg, send)
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what tests replace stands beside what they keep"
+    )]
     pub(super) fn respond_with(
         &self,
         responder: &Responder<'_, D>,
         keys: &PublicKeys,
         weights: &Weights,
         inbox: &Inbox,
+        workers: &Workers,
         prg: &mut Prg,
         mut send: impl FnMut(Vec<u8>) -> Result<()>,
     ) -> Result<Vec<u64>> {
-        let (circuit, domain) = (self.packing.circuit(), self.context.params().domain());
+        let circuit = self.packing.circuit();
         if inbox.0.len() != self.requests() || !weights.fit(self) {
             return Err(Error::misuse("weights or requests of another layer"));
         }
-        let positions = self.positions();
+        let evaluator = || Evaluator::new(&self.context, circuit, &keys.rotations);
         let mut output = Zeroizing::new(vec![0; self.output_len()]);
-        let mut evaluator = Evaluator::new(&self.context, circuit, &keys.rotations);
         for (unit, requests) in inbox.0.chunks_exact(circuit.requests).enumerate() {
-            let copies = requests.iter().map(|request| evaluator.copies(request));
-            let copies = copies.collect::<Result<Vec<_>>>()?;
-            for response in 0..circuit.products.len() {
-                let plaintexts = weights.response(self, response);
-                let mut sum = evaluator.respond(response, &copies, &plaintexts)?;
-                let mut mask = Zeroizing::new(vec![0; positions.len()]);
-                domain.sample_into(prg, &mut mask);
-                send(responder.respond(&mut sum, &positions, &mask, prg))?;
-                let slots = self.slots(&mask);
-                self.packing.outputs(unit, response, &mut |slot, at| output[at] = slots[slot]);
+            let copies = workers.map(requests.len(), |i| evaluator().copies(&requests[i]));
+            let copies = copies.into_iter().collect::<Result<Vec<_>>>()?;
+            for range in windows(circuit.products.len(), workers) {
+                let seeds = seeds(range.len(), prg);
+                let done = workers.map(range.len(), |i| {
+                    let plaintexts = weights.response(self, range.start + i);
+                    let mut sum = evaluator().respond(range.start + i, &copies, &plaintexts)?;
+                    Ok(self.finish(responder, &mut sum, &mut Prg::new(seeds[i])))
+                });
+                for (response, done) in range.zip(done) {
+                    let (message, slots) = done?;
+                    self.packing.outputs(unit, response, &mut |slot, at| output[at] = slots[slot]);
+                    send(message)?;
+                }
             }
         }
         Ok(std::mem::take(&mut *output))
+    }
+
+    /// A response under a fresh mask, and the slots of the mask.
+    fn finish(
+        &self,
+        responder: &Responder<'_, D>,
+        sum: &mut Ciphertext,
+        prg: &mut Prg,
+    ) -> (Vec<u8>, Zeroizing<Vec<u64>>) {
+        let positions = self.positions();
+        let mut mask = Zeroizing::new(vec![0; positions.len()]);
+        self.context.params().domain().sample_into(prg, &mut mask);
+        (responder.respond(sum, &positions, &mask, prg), self.slots(&mask))
     }
 
     /// The client's share of the output from all responses, in the order of sending.
     ///
     /// # Errors
     /// [`Error::PeerMisbehaved`] if a message is not a response, or whatever `next` returns.
-    pub(super) fn receive<M: AsRef<[u8]>>(
+    pub(super) fn receive<M: AsRef<[u8]> + Sync>(
         &self,
         secret: &SecretKey,
+        workers: &Workers,
         mut next: impl FnMut(usize) -> Result<M>,
     ) -> Result<Vec<u64>> {
         let positions = self.positions();
         let len = self.context.response_len(positions.len());
+        let responses = self.packing.circuit().products.len();
         let mut output = Zeroizing::new(vec![0; self.output_len()]);
-        for unit in 0..self.packing.units() {
-            for response in 0..self.packing.circuit().products.len() {
-                let message = next(len)?;
-                let values = secret.decrypt(&self.context, message.as_ref(), &positions)?;
-                let slots = self.slots(&values);
+        for range in windows(self.responses(), workers) {
+            let messages = (0..range.len()).map(|_| next(len)).collect::<Result<Vec<_>>>()?;
+            let done = workers.map(range.len(), |i| {
+                let values = secret.decrypt(&self.context, messages[i].as_ref(), &positions)?;
+                Ok(self.slots(&values))
+            });
+            for (i, slots) in range.zip(done) {
+                let slots = slots?;
+                let (unit, response) = (i / responses, i % responses);
                 self.packing.outputs(unit, response, &mut |slot, at| output[at] = slots[slot]);
             }
         }
         Ok(std::mem::take(&mut *output))
     }
+}
+
+/// What the threads work on at a time: small enough that the link gets something to do early on.
+fn windows(count: usize, workers: &Workers) -> impl Iterator<Item = Range<usize>> {
+    let size = 2 * workers.threads();
+    (0..count).step_by(size).map(move |first| first..(first + size).min(count))
+}
+
+/// A seed of its own for each job, whatever thread runs it.
+fn seeds(count: usize, prg: &mut Prg) -> Vec<Block> {
+    (0..count).map(|_| prg.next_block()).collect()
 }

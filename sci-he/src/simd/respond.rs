@@ -1,7 +1,8 @@
 //! The last steps of a response, in the order of the proof of the [crate docs](crate): fresh
 //! encryption of zero, flooding, mask, all modulo q; then rescaling as post-processing.
 
-use super::context::{Context, Prime};
+use super::context::Context;
+use super::kernels;
 use super::keys::Ciphertext;
 use super::params::Flood;
 use crate::cipher::Protection;
@@ -73,36 +74,25 @@ impl<'a, D: Domain> Responder<'a, D> {
         if self.protection.fresh_zero {
             sample::ternary(prg, &mut small);
             let zero = context.transform_small(&small, context.params().primes().len());
-            for (i, c) in context.primes[..context.params().primes().len()].iter().enumerate() {
-                let range = i * n..(i + 1) * n;
-                for (half, key) in [(&mut sum.c0, &self.key.c0), (&mut sum.c1, &self.key.c1)] {
-                    let pairs = half[range.clone()].iter_mut().zip(&key[range.clone()]);
-                    for ((x, &k), &u) in pairs.zip(&zero[range.clone()]) {
-                        *x = c.m.add(*x, c.m.scale(u64::from(k) * u64::from(u), c.one));
-                    }
+            for (half, key) in [(&mut sum.c0, &self.key.c0), (&mut sum.c1, &self.key.c1)] {
+                let parts = half.chunks_exact_mut(n).zip(key.chunks_exact(n));
+                for ((c, (x, key)), u) in context.primes.iter().zip(parts).zip(zero.chunks_exact(n))
+                {
+                    kernels::add_products(&c.m, c.one, key, u, x);
                 }
             }
             sample::errors(prg, &mut small);
         }
-        for half in [&mut sum.c0, &mut sum.c1] {
-            for (c, residues) in context.primes.iter().zip(half.chunks_exact_mut(n)) {
-                c.m.inverse(residues);
-                residues.iter_mut().for_each(|r| *r = c.m.scale((*r).into(), c.inverse_n));
+        context.inverse(0, &mut sum.c0);
+        context.inverse(0, &mut sum.c1);
+        for (c, residues) in context.primes.iter().zip(sum.c1.chunks_exact_mut(n)) {
+            for (x, &e) in residues.iter_mut().zip(small.iter()) {
+                *x = c.m.add(*x, c.m.small(e.into()));
             }
         }
         let mut out = vec![0; context.response_len(positions.len())];
         let (c1_bytes, c0_bytes) = out.split_at_mut(sci_core::pack::packed_len(n, b1));
-        let count = context.params().primes().len();
-        let rescaled: Vec<u128> = (0..n)
-            .map(|j| {
-                let residues = context.primes[..count]
-                    .iter()
-                    .enumerate()
-                    .map(|(i, c)| c.m.add(sum.c1[i * n + j], c.m.small(small[j].into())));
-                context.rescale(residues, b1)
-            })
-            .collect();
-        sci_core::pack::pack_u128(&rescaled, b1, c1_bytes);
+        sci_core::pack::pack_u128(&context.rescale(&mut sum.c1, b1), b1, c1_bytes);
         let rescaled = self.finish_c0(&sum.c0, positions, mask, prg);
         sci_core::pack::pack_u128(&rescaled, b0, c0_bytes);
         sum.c0.zeroize();
@@ -113,33 +103,40 @@ impl<'a, D: Domain> Responder<'a, D> {
     /// Flooding and mask for the coefficients that travel, then rescaling.
     fn finish_c0(&self, c0: &[u32], positions: &[usize], mask: &[u64], prg: &mut Prg) -> Vec<u128> {
         let (context, n) = (self.context, self.context.n());
-        let count = context.params().primes().len();
-        let mut encoded = Zeroizing::new(vec![0; context.poly_len()]);
-        let half = (context.params().domain().modulus() / 2) as u64;
-        context.add_encoded(mask, |_| half, &mut encoded);
-        let width = context.params().flood();
+        let (width, len) = (context.params().flood(), positions.len());
+        // Flooding values word by word, most significant first, and the middle of their range.
+        let used = (width.shift as usize + 8) / 64 + 1;
         let middle = middle(width);
-        let residue = |c: &Prime, words: &[u64; WORDS]| {
-            words.iter().rev().fold(0, |sum: u32, &word| {
-                c.m.add(c.m.scale(sum.into(), c.two64), c.m.scale(word, c.one))
-            })
-        };
-        let primes = &context.primes[..count];
-        let middles: Vec<u32> = primes.iter().map(|c| residue(c, &middle)).collect();
-        let mut rescaled = Vec::with_capacity(positions.len());
-        for (j, &at) in positions.iter().enumerate() {
-            let mut words = match self.protection.flooding {
+        let mut words = Zeroizing::new(vec![0; used * len]);
+        for j in 0..len {
+            let value = match self.protection.flooding {
                 true => flood(prg, width),
                 false => middle,
             };
-            let residues = primes.iter().enumerate().map(|(i, c)| {
-                let flood = c.m.sub(residue(c, &words), middles[i]);
-                c.m.add(c.m.sub(c0[i * n + at], encoded[i * n + j]), flood)
-            });
-            rescaled.push(context.rescale(residues, context.params().c0_bits()));
-            words.zeroize();
+            for (i, word) in value[..used].iter().rev().enumerate() {
+                words[i * len + j] = *word;
+            }
         }
-        rescaled
+        let mut masked = Zeroizing::new(vec![0; context.params().primes().len() * len]);
+        let mut padded = Zeroizing::new(vec![0; n]);
+        padded[..len].copy_from_slice(mask);
+        let mut encoded = Zeroizing::new(vec![0; context.poly_len()]);
+        context.add_encoded(&padded, &context.nearest(n), &mut encoded);
+        let parts = masked.chunks_exact_mut(len.max(1));
+        let sources = c0.chunks_exact(n).zip(encoded.chunks_exact(n));
+        for ((c, out), (c0, mask)) in context.primes.iter().zip(parts).zip(sources) {
+            let mut offset = [0];
+            for word in middle[..used].iter().rev() {
+                kernels::append_words(&c.m, c.two64, c.one, &[*word], &mut offset);
+            }
+            for word in words.chunks_exact(len.max(1)) {
+                kernels::append_words(&c.m, c.two64, c.one, word, out);
+            }
+            for ((x, &at), &mask) in out.iter_mut().zip(positions).zip(mask) {
+                *x = c.m.add(c.m.sub(*x, offset[0]), c.m.sub(c0[at], mask));
+            }
+        }
+        context.rescale(&mut masked, context.params().c0_bits())
     }
 }
 

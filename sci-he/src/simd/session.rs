@@ -4,6 +4,7 @@ use super::Layer;
 use super::context::Context;
 use super::evaluate::RotationKeys;
 use super::keys::{Ciphertext, RotationKey, SecretKey};
+use crate::workers::Workers;
 use sci_core::channel::Stream;
 use sci_core::{Cost, Domain, Error, Party, Prg, Result};
 use std::collections::BTreeSet;
@@ -61,6 +62,7 @@ impl<D: Domain> Setup<D> {
 #[derive(Debug)]
 pub struct ClientKeys<D: Domain> {
     secrets: Vec<(Arc<Context<D>>, SecretKey)>,
+    workers: Workers,
 }
 
 impl<D: Domain> ClientKeys<D> {
@@ -78,7 +80,19 @@ impl<D: Domain> ClientKeys<D> {
             }
             secrets.push((Arc::clone(context), secret));
         }
-        Ok(Self { secrets })
+        Ok(Self { secrets, workers: Workers::default() })
+    }
+
+    /// Uses this many threads for local work, of a pool of its own.
+    ///
+    /// # Errors
+    /// [`Error::Resource`] if the threads cannot be started.
+    pub fn with_threads(self, threads: usize) -> Result<Self> {
+        Ok(Self { workers: Workers::new(threads)?, ..self })
+    }
+
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The secret for the parameters of a layer.
@@ -100,6 +114,7 @@ pub(super) struct PublicKeys {
 #[derive(Debug)]
 pub struct ServerKeys<D: Domain> {
     groups: Vec<(Arc<Context<D>>, PublicKeys)>,
+    workers: Workers,
 }
 
 impl<D: Domain> ServerKeys<D> {
@@ -122,7 +137,19 @@ impl<D: Domain> ServerKeys<D> {
             }
             groups.push((Arc::clone(context), PublicKeys { public, rotations }));
         }
-        Ok(Self { groups })
+        Ok(Self { groups, workers: Workers::default() })
+    }
+
+    /// Uses this many threads for local work, of a pool of its own.
+    ///
+    /// # Errors
+    /// [`Error::Resource`] if the threads cannot be started.
+    pub fn with_threads(self, threads: usize) -> Result<Self> {
+        Ok(Self { workers: Workers::new(threads)?, ..self })
+    }
+
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The keys for the parameters of a layer.

@@ -7,6 +7,7 @@
 //! (hoisting). Keys are kept moved by the inverse of f, so that f is applied once, to the result.
 
 use super::context::Context;
+use super::kernels;
 use super::keys::{Ciphertext, RotationKey};
 use crate::kernels::{BLOCK, accumulate};
 use sci_core::Domain;
@@ -42,9 +43,7 @@ impl<'a, D: Domain> Switcher<'a, D> {
         let count = context.params().primes().len();
         let size = context.params().special().len();
         self.residues.copy_from_slice(&ciphertext.c1);
-        for (c, residues) in context.primes.iter().zip(self.residues.chunks_exact_mut(n)) {
-            inverse(c, residues);
-        }
+        context.inverse(0, &mut self.residues);
         for (i, digit) in self.digits.chunks_exact_mut(len).enumerate() {
             let own = i * size..((i + 1) * size).min(count);
             let range = own.start * n..own.end * n;
@@ -53,7 +52,7 @@ impl<'a, D: Domain> Switcher<'a, D> {
                 if own.contains(&j) {
                     out.copy_from_slice(&ciphertext.c1[j * n..(j + 1) * n]);
                 } else {
-                    out.iter_mut().zip(&self.integers).for_each(|(r, &x)| *r = c.signed(x));
+                    kernels::signed(&c.m, c.one, c.lift, &self.integers, out);
                     c.m.forward(out);
                 }
             }
@@ -87,25 +86,20 @@ impl<'a, D: Domain> Switcher<'a, D> {
                     accumulate(&mut a0, &mut a1, &self.digits[range], b, a);
                 }
                 let range = at..at + BLOCK;
-                for (x, &a) in self.sum0[range.clone()].iter_mut().zip(&a0) {
-                    *x = c.m.scale(a, c.one);
-                }
-                for (x, &a) in self.sum1[range].iter_mut().zip(&a1) {
-                    *x = c.m.scale(a, c.one);
-                }
+                kernels::scale_sums(&c.m, c.one, &a0, &mut self.sum0[range.clone()]);
+                kernels::scale_sums(&c.m, c.one, &a1, &mut self.sum1[range]);
             }
         }
-        divide(context, &mut self.sum0, &mut self.integers, &mut self.residues);
-        divide(context, &mut self.sum1, &mut self.integers, &mut self.residues);
+        let (integers, residues) = (&mut self.integers, &mut self.residues);
+        divide(context, &mut self.sum0, Some(&ciphertext.c0), integers, residues);
+        divide(context, &mut self.sum1, None, integers, residues);
         for (j, c) in context.primes[..context.params().primes().len()].iter().enumerate() {
             let range = j * n..(j + 1) * n;
-            let (sum0, sum1) = (&self.sum0[range.clone()], &self.sum1[range.clone()]);
-            let c0 = &ciphertext.c0[range.clone()];
-            let out = out.c0[range.clone()].iter_mut().zip(&mut out.c1[range]);
-            for ((x0, x1), &from) in out.zip(&key.permutation) {
-                let from = from as usize;
-                *x0 = c.m.add(*x0, c.m.add(sum0[from], c0[from]));
-                *x1 = c.m.add(*x1, sum1[from]);
+            for (sum, out) in [(&self.sum0, &mut out.c0), (&self.sum1, &mut out.c1)] {
+                let sum = &sum[range.clone()];
+                for (x, &from) in out[range.clone()].iter_mut().zip(&key.permutation) {
+                    *x = c.m.add(*x, sum[from as usize]);
+                }
             }
         }
     }
@@ -121,31 +115,24 @@ impl<D: Domain> Drop for Switcher<'_, D> {
     }
 }
 
-/// Back to coefficients.
-fn inverse(c: &super::context::Prime, residues: &mut [u32]) {
-    c.m.inverse(residues);
-    residues.iter_mut().for_each(|r| *r = c.m.scale((*r).into(), c.inverse_n));
-}
-
-/// Replaces a polynomial modulo q·P by its quotient by P, rounded, modulo q.
+/// Replaces a polynomial modulo q·P by its quotient by P, rounded, modulo q, plus another one.
 fn divide<D: Domain>(
     context: &Context<D>,
     poly: &mut [u32],
+    add: Option<&[u32]>,
     integers: &mut [i64],
     residues: &mut [u32],
 ) {
     let (n, count) = (context.n(), context.params().primes().len());
     let (poly, special) = poly.split_at_mut(count * n);
-    for (c, values) in context.primes[count..].iter().zip(special.chunks_exact_mut(n)) {
-        inverse(c, values);
-    }
+    context.inverse(count, special);
     context.lift_digit(count, special, integers);
-    let scratch = &mut residues[..n];
-    for (c, values) in context.primes.iter().zip(poly.chunks_exact_mut(n)) {
-        scratch.iter_mut().zip(&*integers).for_each(|(r, &x)| *r = c.signed(x));
-        c.m.forward(scratch);
-        for (value, &rest) in values.iter_mut().zip(&*scratch) {
-            *value = c.m.scale(c.m.sub(*value, rest).into(), c.inverse_special);
-        }
+    let (rest, zeros) = residues.split_at_mut(n);
+    zeros[..n].fill(0);
+    for (i, (c, values)) in context.primes.iter().zip(poly.chunks_exact_mut(n)).enumerate() {
+        kernels::signed(&c.m, c.one, c.lift, integers, rest);
+        c.m.forward(rest);
+        let add = add.map_or(&zeros[..n], |add| &add[i * n..(i + 1) * n]);
+        kernels::quotients(&c.m, c.inverse_special, rest, add, values);
     }
 }

@@ -8,6 +8,7 @@ use super::respond::Responder;
 use super::session::PublicKeys;
 use super::*;
 use crate::cipher::Protection;
+use crate::workers::Workers;
 use proptest::prelude::*;
 use sci_core::geometry::{ConvSpec, Window};
 use sci_core::testing::{reveal, share_arithmetic};
@@ -86,25 +87,26 @@ fn run<D: Domain>(
     protection: Protection,
     prg: &mut Prg,
 ) -> Run {
+    let workers = &Workers::new(2).unwrap();
     let mut messages = Vec::new();
     let mut keep = |message| {
         messages.push(message);
         Ok(())
     };
-    layer.request(&keys.secret, client, prg, &mut keep).unwrap();
+    layer.request(&keys.secret, client, workers, prg, &mut keep).unwrap();
     let mut messages = messages.into_iter();
     let inbox = layer.intake(server, prg, || Ok(messages.next().unwrap())).unwrap();
     let mut responses = Vec::new();
     let mut responder = Responder::new(layer.context(), &keys.server.public);
     responder.protection = protection;
     let server = layer
-        .respond_with(&responder, &keys.server, weights, &inbox, prg, |message| {
+        .respond_with(&responder, &keys.server, weights, &inbox, workers, prg, |message| {
             responses.push(message);
             Ok(())
         })
         .unwrap();
     let mut messages = responses.iter();
-    let client = layer.receive(&keys.secret, |_| Ok(messages.next().unwrap())).unwrap();
+    let client = layer.receive(&keys.secret, workers, |_| Ok(messages.next().unwrap())).unwrap();
     Run { responses, server, client }
 }
 

@@ -1,19 +1,20 @@
 //! The traits of [`crate::chosen`] over a pool of random correlated OTs.
 
-use super::Growth;
-use super::pool::{Meter, Pool, Seeds};
+use super::ahead::SharedProducer;
+use super::pool::{Pool, Terms};
 use super::prefix::{long_chosen, long_pads, short_chosen, short_pads};
 use super::side::{ReceiverSide, SenderSide, Side};
 use crate::chosen::{Choices, CotReceiver, CotSender, Group, OneOfNReceiver, OneOfNSender};
 use crate::extension::{ExtensionReceiver, ExtensionSender};
 use crate::iknp::Counter;
+use parking_lot::Mutex;
 use sci_core::channel::Stream;
 use sci_core::hash::CrHash;
 use sci_core::prg::SecretBlocks;
 use sci_core::{Bits, Block, Error, Prg, Result};
 use std::ops::Range;
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Correlated OTs taken from a pool: those of the latest extension, and some ahead of need. The
 /// buffers are used again and wiped at the end.
@@ -36,16 +37,16 @@ impl Rows {
     /// The next `n` become the latest: those ahead, or, if there are none, straight from the pool.
     fn extend<S: Side>(
         &mut self,
-        pool: &mut Pool<S>,
+        pool: &Mutex<Pool<S>>,
         stream: &mut Stream,
         n: usize,
     ) -> Result<&mut [Block]> {
         if self.ready == 0 {
             self.latest.grow(n);
-            pool.take(stream, &mut self.latest[..n])?;
+            pool.lock().take(stream, &mut self.latest[..n])?;
             return Ok(&mut self.latest[..n]);
         }
-        pool.take(stream, self.missing(n))?;
+        pool.lock().take(stream, self.missing(n))?;
         std::mem::swap(&mut self.latest, &mut self.ahead);
         let left = &self.latest[n..self.ready];
         if !left.is_empty() {
@@ -91,7 +92,8 @@ impl Places {
 
 /// The sender of one direction of a lane.
 pub struct SilentOtSender {
-    pool: Pool<SenderSide>,
+    pool: Arc<Mutex<Pool<SenderSide>>>,
+    delta: Block,
     hash: Arc<CrHash>,
     counter: Counter,
     rows: Rows,
@@ -101,22 +103,21 @@ pub struct SilentOtSender {
 impl SilentOtSender {
     /// `extension` is the IKNP extension of this lane and direction, to serve this alone; the lowest
     /// bit of its Delta must be set.
-    pub(crate) fn new(
-        extension: ExtensionSender,
-        hash: Arc<CrHash>,
-        lane: u64,
-        seeds: Seeds,
-        growth: Growth,
-        meter: Meter,
-    ) -> Result<Self> {
+    pub(crate) fn new(extension: ExtensionSender, hash: Arc<CrHash>, terms: Terms) -> Result<Self> {
         let side = SenderSide::new(extension, Prg::from_os()?);
         Ok(Self {
-            pool: Pool::new(side, lane, seeds, growth, meter),
+            delta: side.delta(),
+            counter: Counter::new(terms.lane),
+            pool: Arc::new(Mutex::new(Pool::new(side, terms))),
             hash,
-            counter: Counter::new(lane),
             rows: Rows::default(),
             places: Places::default(),
         })
+    }
+
+    /// The pool, for the workers.
+    pub(crate) fn pool(&self) -> SharedProducer {
+        Arc::<Mutex<Pool<SenderSide>>>::clone(&self.pool)
     }
 
     /// Both keys of level s of some instances.
@@ -131,16 +132,22 @@ impl SilentOtSender {
     }
 }
 
+impl Drop for SilentOtSender {
+    fn drop(&mut self) {
+        self.delta.zeroize();
+    }
+}
+
 impl CotSender for SilentOtSender {
     fn prepare(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
-        self.pool.take(stream, self.rows.missing(n))
+        self.pool.lock().take(stream, self.rows.missing(n))
     }
 
     fn extend_cot(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
         self.extend_random(stream, n)?;
         let frame = stream.recv("OT choice corrections", n.div_ceil(8))?;
         let flips = Bits::read(n, &frame)?;
-        let delta = self.pool.side().delta();
+        let delta = self.delta;
         for (rows, flips) in self.rows.latest[..n].chunks_mut(64).zip(flips.words()) {
             for (i, row) in rows.iter_mut().enumerate() {
                 *row ^= delta.and_mask((flips >> i & 1).wrapping_neg());
@@ -150,14 +157,14 @@ impl CotSender for SilentOtSender {
     }
 
     fn extend_random(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
-        self.rows.extend(&mut self.pool, stream, n)?;
+        self.rows.extend(&self.pool, stream, n)?;
         self.counter.advance(n);
         Ok(())
     }
 
     fn cot_pads(&self, first: usize, out: &mut [[Block; 2]]) {
         let rows = &self.rows.latest[first..first + out.len()];
-        self.hash.hash_pairs(self.counter.tweak(first), rows, self.pool.side().delta(), out);
+        self.hash.hash_pairs(self.counter.tweak(first), rows, self.delta, out);
     }
 }
 
@@ -191,7 +198,7 @@ impl OneOfNSender for SilentOtSender {
 
 /// The receiver of one direction of a lane.
 pub struct SilentOtReceiver {
-    pool: Pool<ReceiverSide>,
+    pool: Arc<Mutex<Pool<ReceiverSide>>>,
     hash: Arc<CrHash>,
     counter: Counter,
     rows: Rows,
@@ -205,20 +212,22 @@ impl SilentOtReceiver {
     pub(crate) fn new(
         extension: ExtensionReceiver,
         hash: Arc<CrHash>,
-        lane: u64,
-        seeds: Seeds,
-        growth: Growth,
-        meter: Meter,
+        terms: Terms,
     ) -> Result<Self> {
         let side = ReceiverSide::new(extension, Prg::from_os()?);
         Ok(Self {
-            pool: Pool::new(side, lane, seeds, growth, meter),
+            counter: Counter::new(terms.lane),
+            pool: Arc::new(Mutex::new(Pool::new(side, terms))),
             hash,
-            counter: Counter::new(lane),
             rows: Rows::default(),
             places: Places::default(),
             choices: Bits::default(),
         })
+    }
+
+    /// The pool, for the workers.
+    pub(crate) fn pool(&self) -> SharedProducer {
+        Arc::<Mutex<Pool<ReceiverSide>>>::clone(&self.pool)
     }
 
     fn keys(&self, group: usize, range: &Range<usize>) -> SecretBlocks {
@@ -246,19 +255,19 @@ impl SilentOtReceiver {
 
 impl CotReceiver for SilentOtReceiver {
     fn prepare(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
-        self.pool.take(stream, self.rows.missing(n))
+        self.pool.lock().take(stream, self.rows.missing(n))
     }
 
     fn extend_cot(&mut self, stream: &mut Stream, choices: &Bits) -> Result<()> {
         let n = choices.len();
-        let mut flips = lowest_bits(self.rows.extend(&mut self.pool, stream, n)?);
+        let mut flips = lowest_bits(self.rows.extend(&self.pool, stream, n)?);
         self.counter.advance(n);
         flips.xor_assign(choices);
         stream.send_with(flips.wire_len(), |out| flips.write(out))
     }
 
     fn extend_random(&mut self, stream: &mut Stream, n: usize, _prg: &mut Prg) -> Result<Bits> {
-        let choices = lowest_bits(self.rows.extend(&mut self.pool, stream, n)?);
+        let choices = lowest_bits(self.rows.extend(&self.pool, stream, n)?);
         self.counter.advance(n);
         Ok(choices)
     }

@@ -1,16 +1,21 @@
 //! A supply of random correlated OTs that refills itself: the same for both roles.
 
+use super::ahead::Bell;
 use super::lpn::Matrix;
 use super::memory::Table;
 use super::side::{BATCH, Side, Work, batch_trees};
+use super::stock::Stock;
 use super::{Growth, LAYER, Set};
 use sci_core::channel::Stream;
 use sci_core::hash::TreeHash;
 use sci_core::prg::SecretBlocks;
 use sci_core::session::{Phase, Recorder, Totals};
 use sci_core::{Block, Prg, Result};
-use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
+
+/// Outputs that a pool may have ahead of need: 2 MiB.
+pub(super) const AHEAD: usize = 16 * BATCH;
 
 /// The public seeds of a direction.
 #[derive(Clone, Copy)]
@@ -29,21 +34,35 @@ pub(crate) struct Meter {
     pub(crate) threads: usize,
 }
 
+/// The public terms of a direction of a lane, and what its pool tells whom.
+#[derive(Clone)]
+pub(crate) struct Terms {
+    pub(crate) lane: u64,
+    pub(crate) seeds: Seeds,
+    pub(crate) growth: Growth,
+    pub(crate) meter: Meter,
+    pub(crate) bell: Arc<Bell>,
+}
+
+/// What a worker does for a pool.
+pub(crate) trait Producer: Send {
+    /// How many outputs are at hand, if the round has more and there is room for them.
+    fn wants(&self) -> Option<usize>;
+
+    /// Puts a batch more at hand, if it can be done without a message.
+    fn produce(&mut self);
+}
+
 /// Random correlated OTs: keys K of the sender, K xor b Delta of the receiver, b its lowest bit.
 pub(super) struct Pool<S> {
     side: S,
-    lane: u64,
-    seeds: Seeds,
-    growth: Growth,
-    meter: Meter,
+    terms: Terms,
     round: Option<Round>,
     rounds: u32,
     chain: u32,
     served: u64,
     work: Work,
-    /// Outputs of a batch that is partly used: those in `unused` are left.
-    ready: SecretBlocks,
-    unused: Range<usize>,
+    stock: Stock,
 }
 
 /// The trees and the table of a round.
@@ -75,72 +94,71 @@ impl Round {
 }
 
 impl<S: Side> Pool<S> {
-    pub(super) fn new(side: S, lane: u64, seeds: Seeds, growth: Growth, meter: Meter) -> Self {
+    pub(super) fn new(side: S, terms: Terms) -> Self {
         Self {
             side,
-            lane,
-            seeds,
-            growth,
-            meter,
+            terms,
             round: None,
             rounds: 0,
             chain: 0,
             served: 0,
             work: Work::new(),
-            ready: SecretBlocks::default(),
-            unused: 0..0,
+            stock: Stock::default(),
         }
     }
 
-    pub(super) fn side(&self) -> &S {
-        &self.side
+    /// How many outputs are at hand.
+    #[cfg(test)]
+    pub(super) fn at_hand(&self) -> usize {
+        self.stock.len()
     }
 
     /// The next `out.len()` correlated OTs. Both parties must take the same numbers in the same order, at
     /// the same points of the protocol.
     pub(super) fn take(&mut self, stream: &mut Stream, out: &mut [Block]) -> Result<()> {
-        if out.len() <= self.unused.len() {
-            self.take_ready(out);
-            return Ok(());
+        let taken = if out.len() <= self.stock.len() {
+            self.served += self.stock.take(out) as u64;
+            Ok(())
+        } else {
+            self.take_more(stream, out)
+        };
+        if self.round.is_some() {
+            self.terms.bell.ring();
         }
+        taken
+    }
+
+    /// Beyond what is at hand, and counted.
+    fn take_more(&mut self, stream: &mut Stream, out: &mut [Block]) -> Result<()> {
         let (start, before) = (Instant::now(), stream.traffic());
         let depth = stream.suspend_depth();
         let taken = self.make(stream, out);
         self.chain = self.chain.max(stream.restore_depth(depth));
         let after = stream.traffic();
+        let Meter { recorder, threads } = &self.terms.meter;
         let part = Totals {
             bytes_sent: after.payload_sent - before.payload_sent,
             bytes_received: after.payload_received - before.payload_received,
             rounds: self.chain,
-            seconds: start.elapsed().as_secs_f64() / self.meter.threads.max(1) as f64,
+            seconds: start.elapsed().as_secs_f64() / (*threads).max(1) as f64,
         };
-        self.meter.recorder.attribute(LAYER, "expansion", Phase::Offline, &part);
+        recorder.attribute(LAYER, "expansion", Phase::Offline, &part);
         taken
-    }
-
-    fn take_ready(&mut self, out: &mut [Block]) {
-        let start = self.unused.start;
-        out.copy_from_slice(&self.ready[start..start + out.len()]);
-        self.unused.start += out.len();
-        self.served += out.len() as u64;
     }
 
     fn make(&mut self, stream: &mut Stream, mut out: &mut [Block]) -> Result<()> {
         loop {
-            let at_hand = self.unused.len().min(out.len());
-            let (now, later) = out.split_at_mut(at_hand);
-            self.take_ready(now);
-            out = later;
+            let at_hand = self.stock.take(out);
+            self.served += at_hand as u64;
+            out = &mut out[at_hand..];
             if out.is_empty() {
                 return Ok(());
             }
             match &mut self.round {
-                None if self.growth.iknp_serves(self.served, out.len()) => {
+                None if self.terms.growth.iknp_serves(self.served, out.len()) => {
                     // Whole blocks of rows: a ragged end costs more than it saves.
                     let rows = out.len().next_multiple_of(128);
-                    self.ready.grow(rows);
-                    self.side.bootstrap(stream, &mut self.ready[..rows])?;
-                    self.unused = 0..rows;
+                    self.side.bootstrap(stream, self.stock.add(rows))?;
                 }
                 Some(round) if round.trees_left() > 0 => {
                     let depth = round.set.depth;
@@ -149,12 +167,8 @@ impl<S: Side> Pool<S> {
                     round.encode(&self.side, &mut self.work, now);
                     self.served += now.len() as u64;
                     out = later;
-                    let trees = batch_trees(round.set).min(round.trees_left());
-                    if !out.is_empty() && trees > 0 {
-                        self.unused = 0..trees << depth;
-                        self.ready.grow(self.unused.end);
-                        let ready = &mut self.ready[self.unused.clone()];
-                        round.encode(&self.side, &mut self.work, ready);
+                    if !out.is_empty() {
+                        self.produce();
                     }
                 }
                 _ => self.next_round(stream)?,
@@ -163,8 +177,8 @@ impl<S: Side> Pool<S> {
     }
 
     fn next_round(&mut self, stream: &mut Stream) -> Result<()> {
-        let set = self.growth.set(self.rounds);
-        let next = self.growth.set(self.rounds + 1);
+        let set = self.terms.growth.set(self.rounds);
+        let next = self.terms.growth.set(self.rounds + 1);
         let mut table = Table::new(set.dimension());
         let mut base = SecretBlocks::zeros(set.tree_cots());
         match self.round.take() {
@@ -179,15 +193,15 @@ impl<S: Side> Pool<S> {
             }
         }
         // One stream of each generator for every round of every lane.
-        let path = self.lane << 32 | u64::from(self.rounds);
-        let hash = TreeHash::new(Prg::with_stream(self.seeds.trees, path).next_block());
+        let path = self.terms.lane << 32 | u64::from(self.rounds);
+        let hash = TreeHash::new(Prg::with_stream(self.terms.seeds.trees, path).next_block());
         self.side.plant(stream, set, &hash, &base, &mut self.work)?;
         self.rounds += 1;
         self.round = Some(Round {
             set,
             hash,
             table,
-            matrix: Matrix::new(self.seeds.matrices, path),
+            matrix: Matrix::new(self.terms.seeds.matrices, path),
             next_tree: 0,
             reserve: set.usable_trees(next),
         });
@@ -212,6 +226,23 @@ impl<S: Side> Pool<S> {
                 unused.start += n;
                 place = later;
             }
+        }
+    }
+}
+
+impl<S: Side> Producer for Pool<S> {
+    fn wants(&self) -> Option<usize> {
+        let at_hand = self.stock.len();
+        let has_more = self.round.as_ref().is_some_and(|round| round.trees_left() > 0);
+        (has_more && at_hand + BATCH <= AHEAD).then_some(at_hand)
+    }
+
+    fn produce(&mut self) {
+        let Some(round) = &mut self.round else { return };
+        let trees = batch_trees(round.set).min(round.trees_left());
+        if trees > 0 {
+            let outputs = self.stock.add(trees << round.set.depth);
+            round.encode(&self.side, &mut self.work, outputs);
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::pool::Pool;
+use super::pool::{AHEAD, Pool, Producer};
 use super::side::{ReceiverSide, SenderSide, Side};
 use super::*;
 use crate::extension::{Code, ExtensionReceiver, ExtensionSender, SenderSeeds};
@@ -18,8 +18,9 @@ fn the_sets_are_those_documented() {
         assert_eq!((set.usable(set), set.bytes()), (usable, bytes));
     }
     assert!(8.0 * SETS[3].bytes() as f64 / (SETS[3].usable(SETS[3]) as f64) < 0.35);
-    // Four lanes, both directions, all in a refill: tables twice, sums or roots, batches.
-    let state = |set: Set| 2 * 16 * set.dimension() + 3 * set.bytes() + 6 * 16 * side::BATCH;
+    // Four lanes, both directions, all in a refill: tables twice, sums or roots, batches, what is ahead.
+    let batches = 16 * (6 * side::BATCH + AHEAD);
+    let state = |set: Set| 2 * 16 * set.dimension() + 3 * set.bytes() + batches;
     assert!(4 * 2 * state(SETS[3]) < 200 << 20);
     assert!(16 * IKNP_SERVES < (16 * SETS[0].base() + SETS[0].bytes()) as u64);
 }
@@ -35,12 +36,14 @@ fn sets_grow_to_the_limit() {
 const DELTA: u128 = 0x0123_4567_89ab_cdef_0f1e_2d3c_4b5a_6979;
 const LANE: u64 = 3;
 
-fn seeds() -> Seeds {
-    Seeds { trees: Block::from(5), matrices: Block::from(6) }
-}
-
-fn meter(session: &Session) -> Meter {
-    Meter { recorder: session.recorder().clone(), threads: 1 }
+fn terms(session: &Session, largest: u32) -> Terms {
+    Terms {
+        lane: LANE,
+        seeds: Seeds { trees: Block::from(5), matrices: Block::from(6) },
+        growth: Growth { largest },
+        meter: Meter { recorder: session.recorder().clone(), threads: 1 },
+        bell: Arc::default(),
+    }
 }
 
 /// The two pools of a direction, over base OTs that a dealer knows.
@@ -50,7 +53,7 @@ fn sender(session: &Session, largest: u32) -> Pool<SenderSide> {
     let seeds_of_base = SenderSeeds { delta, columns: ColumnPrgs::new(&keys) };
     let rows = ExtensionSender::new(Code::Repetition, Arc::new(seeds_of_base), LANE);
     let side = SenderSide::new(rows, Prg::from_os().unwrap());
-    Pool::new(side, LANE, seeds(), Growth { largest }, meter(session))
+    Pool::new(side, terms(session, largest))
 }
 
 fn receiver(session: &Session, largest: u32) -> Pool<ReceiverSide> {
@@ -58,7 +61,7 @@ fn receiver(session: &Session, largest: u32) -> Pool<ReceiverSide> {
         |b: u128| ColumnPrgs::new(&(0..128).map(|i| Block::from(2 * i + b)).collect::<Vec<_>>());
     let rows = ExtensionReceiver::new(Code::Repetition, Arc::new([column(0), column(1)]), LANE);
     let side = ReceiverSide::new(rows, Prg::from_os().unwrap());
-    Pool::new(side, LANE, seeds(), Growth { largest }, meter(session))
+    Pool::new(side, terms(session, largest))
 }
 
 /// Takes what `amounts` say, checks some of every take, and returns all choices.
@@ -72,7 +75,14 @@ fn take_and_compare(largest: u32, amounts: &[usize]) -> (u64, u64) {
     let (_, ones) = run_pair(
         |mut session| {
             let mut pool = sender(&session, largest);
-            for &n in amounts {
+            for (i, &n) in amounts.iter().enumerate() {
+                // As a worker does, at one party alone.
+                for _ in 0..i % 20 {
+                    if pool.wants().is_some() {
+                        pool.produce();
+                    }
+                }
+                assert!(pool.at_hand() <= AHEAD.max(IKNP_SERVES as usize));
                 let keys = take(&mut pool, session.stream(), n).unwrap();
                 assert!(keys.iter().all(|key| !key.lsb()));
                 to_peer.send(keys).unwrap();

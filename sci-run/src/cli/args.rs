@@ -1,5 +1,6 @@
 //! The command line as it is typed. Nothing is checked here beyond its form.
 
+use super::tuning::{CheckArgs, TuneArgs};
 use crate::parameters;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -30,10 +31,10 @@ pub(super) enum CommandArgs {
     Inspect(InspectArgs),
     /// List the operators that can be compiled.
     Ops(ConsoleArgs),
-    /// Sweep bitwidth and scale (not built yet).
-    Tune(LaterArgs),
-    /// Check a program file (not built yet).
-    Check(LaterArgs),
+    /// Find the scale and the bitwidth that a model needs, and what that costs.
+    Tune(Box<TuneArgs>),
+    /// Compare float, fixed point and a secure run, layer by layer.
+    Check(Box<CheckArgs>),
     /// Known architectures with random weights, to measure time and traffic.
     Zoo(ZooArgs),
 }
@@ -186,13 +187,6 @@ pub(super) enum ZooAction {
         #[command(flatten)]
         console: ConsoleArgs,
     },
-}
-
-/// What a command that comes later may be given.
-#[derive(Debug, Args)]
-pub(super) struct LaterArgs {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub(super) rest: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,17 @@
 //! Which options make sense, and together.
 
 pub use super::args::DomainKind;
-use super::args::{self, Emit, Ot, Output, Packing};
+use super::args::{self, Emit, Ot, Output};
 use super::{Compile, CompileTarget, Infer, Inspect, Local, PartyOptions, Serve};
 use crate::failure::{Failure, Result};
-use crate::linear::Privacy;
+use crate::linear::{Packing, Privacy, Style};
 use crate::model::Source;
 use crate::model::modulus;
 use crate::parameters;
 use crate::planner::Backend;
 use crate::zoo_command::ZooCommand;
 use athos::OutputForm;
+use sci_core::AnyDomain;
 use sci_core::channel::shaped::LinkShape;
 use sci_ot::OtKind;
 use std::net::{IpAddr, SocketAddr};
@@ -40,7 +41,9 @@ pub struct Plan {
     pub backend: Backend,
     /// Ring or field.
     pub domain: Option<DomainKind>,
-    /// What the flooding of lattice responses promises.
+    /// How lattice encryption places values.
+    pub packing: Option<Packing>,
+    /// What the flooding of its responses promises.
     pub privacy: Privacy,
     /// The OT engine.
     pub ot: OtKind,
@@ -71,7 +74,17 @@ impl Plan {
         Ok((bitwidth, scale))
     }
 
-    fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
+    /// How lattice encryption is done over a domain: batched slots over a field that allows them, as in the
+    /// paper, and otherwise coefficients.
+    pub fn style_over(&self, domain: AnyDomain) -> Style {
+        let packing = self.packing.unwrap_or(match domain {
+            AnyDomain::Field(field) if modulus::batches(field) => Packing::Simd,
+            _ => Packing::Coefficient,
+        });
+        Style { packing, privacy: self.privacy }
+    }
+
+    pub(super) fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
         let backend = match args.backend {
             Some(args::Backend::Ot) => Backend::Ot,
             Some(args::Backend::He) => Backend::He,
@@ -85,8 +98,14 @@ impl Plan {
                 return Err(Failure::usage(cause).hint(format_args!("leave {name} out")));
             }
         }
-        if args.packing == Some(Packing::Simd) {
-            return Err(Failure::not_built("--packing simd", "--packing coefficient"));
+        let packing = match args.packing {
+            None => None,
+            Some(args::Packing::Coefficient) => Some(Packing::Coefficient),
+            Some(args::Packing::Simd) => Some(Packing::Simd),
+        };
+        if packing == Some(Packing::Simd) && args.domain == Some(DomainKind::Ring) {
+            let cause = "--packing simd needs a prime field: batched slots do not exist over Z_2^l";
+            return Err(Failure::usage(cause).hint("--domain field"));
         }
         let privacy = match args.he_privacy {
             Some(args::HePrivacy::Coefficient) => Privacy::Coefficient,
@@ -120,6 +139,7 @@ impl Plan {
                 output,
                 backend,
                 domain,
+                packing,
                 privacy,
                 ot,
                 radix,
@@ -147,11 +167,11 @@ fn range(name: &str, value: Option<u32>, low: u32, high: u32) -> Result<()> {
     }
 }
 
-pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
-    let model = Source::parse(args.model.as_deref().unwrap_or("digits"))?;
+/// A model and inputs for it: its own where none are given.
+pub(super) fn model_of(model: &str, given: Vec<String>) -> Result<(Source, Vec<String>)> {
+    let model = Source::parse(model)?;
     let inputs = match &model {
-        _ if !args.input.is_empty() => args.input,
+        _ if !given.is_empty() => given,
         Source::Embedded(model) => vec![model.name.to_string()],
         Source::Zoo(_) => vec![crate::input::RANDOM.to_string()],
         Source::File(path) => {
@@ -159,6 +179,12 @@ pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
             return Err(Failure::usage(cause).hint("--input FILE..."));
         }
     };
+    Ok((model, inputs))
+}
+
+pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
+    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let (model, inputs) = model_of(args.model.as_deref().unwrap_or("digits"), args.input)?;
     let (link, party) = (shape(&args.link)?, party(&args.party)?);
     Ok(Local { model, inputs, link, plan, party })
 }
@@ -189,6 +215,7 @@ pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
     require(parameters::MODEL, args.model);
     require(parameters::BACKEND, args.plan.backend.map(|_| plan.backend.name().into()));
     require(parameters::DOMAIN, args.plan.domain.map(|kind| kind.name().into()));
+    require(parameters::PACKING, plan.packing.map(|packing| packing.name().into()));
     require(parameters::HE_PRIVACY, args.plan.he_privacy.map(|_| plan.privacy.name().into()));
     require(parameters::BITWIDTH, plan.bitwidth.map(|bits| bits.to_string()));
     require(parameters::SCALE, plan.scale.map(|bits| bits.to_string()));
@@ -258,7 +285,7 @@ pub(super) fn zoo(args: args::ZooArgs) -> Result<ZooCommand> {
     })
 }
 
-fn party(args: &args::PartyArgs) -> Result<PartyOptions> {
+pub(super) fn party(args: &args::PartyArgs) -> Result<PartyOptions> {
     if let Some(threads) = args.threads
         && !(1..=MAX_THREADS).contains(&threads)
     {
@@ -281,7 +308,7 @@ fn child(args: &args::ChildArgs) -> Result<Option<LinkShape>> {
     Ok(args.announce.then_some(shape))
 }
 
-fn shape(text: &str) -> Result<LinkShape> {
+pub(super) fn shape(text: &str) -> Result<LinkShape> {
     text.parse().map_err(|error| Failure::usage(error).hint("--link lan"))
 }
 

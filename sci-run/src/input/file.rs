@@ -82,15 +82,34 @@ fn opaque(pixels: Vec<u8>, channels: usize) -> Result<Vec<u8>> {
     Ok(out)
 }
 
+/// A copy that starts where floats may, for a view of floats needs them aligned in memory.
+pub(super) struct Aligned {
+    buffer: Zeroizing<Vec<u8>>,
+    start: usize,
+    len: usize,
+}
+
+impl Aligned {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.start..self.start + self.len).unwrap_or_default()
+    }
+}
+
+pub(super) fn aligned(bytes: &[u8]) -> Aligned {
+    let mut buffer = Zeroizing::new(vec![0; bytes.len() + NPY_ALIGNMENT]);
+    let start = buffer.as_ptr().align_offset(NPY_ALIGNMENT).min(NPY_ALIGNMENT);
+    let len = bytes.len();
+    if let Some(place) = buffer.get_mut(start..start + len) {
+        place.copy_from_slice(bytes);
+    }
+    Aligned { buffer, start, len }
+}
+
 /// Reads an array without trusting the size in its header: the view only refers to bytes that are
 /// there.
 fn array(bytes: &[u8]) -> Result<Values> {
-    // A view of floats needs them aligned in memory.
-    let mut buffer = Zeroizing::new(vec![0; bytes.len() + NPY_ALIGNMENT]);
-    let start = buffer.as_ptr().align_offset(NPY_ALIGNMENT).min(NPY_ALIGNMENT);
-    let place = buffer.get_mut(start..start + bytes.len()).unwrap_or_default();
-    place.copy_from_slice(bytes);
-    let place = &*place;
+    let aligned = aligned(bytes);
+    let place = aligned.bytes();
     match ArrayViewD::<u8>::view_npy(place) {
         Ok(view) => {
             let pixels = Zeroizing::new(view.iter().copied().collect::<Vec<u8>>());

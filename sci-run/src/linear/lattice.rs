@@ -1,12 +1,11 @@
 //! The layers of a program that lattice encryption computes.
 
+use super::packing::{Layer, Packing, Setup};
 use super::{Assignment, Engine, factor, factor_bits};
 use athos::llil::Op;
 use athos::{PublicProgram, Result};
 use sci_core::{Cost, Domain, Error};
-use sci_he::coefficient::Layer;
 use sci_he::params;
-use sci_he::session::Setup;
 
 /// What the flooding of responses promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,11 +17,6 @@ pub enum Privacy {
     Coefficient,
 }
 
-/// Outputs of products that every session may have at least: those of the largest networks of the papers.
-const LOG2_OUTPUTS: u32 = 24;
-/// Inputs of a session that a larger network may have at least.
-const LOG2_INPUTS: u32 = 4;
-
 impl Privacy {
     /// As in options and parameters.
     pub fn name(self) -> &'static str {
@@ -31,71 +25,96 @@ impl Privacy {
             Self::Coefficient => "coefficient",
         }
     }
+}
 
-    /// For a program: flooding that covers all of a session.
-    fn parameters(self, program: &PublicProgram) -> params::Privacy {
-        match self {
-            Self::Run => params::Privacy::Run { log2_outputs: log2_outputs(program) },
-            Self::Coefficient => params::Privacy::Coefficient,
+/// Packing and privacy of a session. Public.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Where values stand in ciphertexts.
+    pub packing: Packing,
+    /// What flooding promises.
+    pub privacy: Privacy,
+}
+
+/// The logarithm of the coefficients that flooding covers at least: those of the largest networks of the papers.
+const LOG2_COEFFICIENTS: u32 = 24;
+/// That of the inputs that a session may have at least.
+const LOG2_INPUTS: u32 = 4;
+/// Beyond it there are no parameters.
+const MOST_LOG2: u32 = 60;
+
+/// What covers a session with so many coefficients an inference.
+fn covering(coefficients: u64) -> u32 {
+    let log2 = u64::BITS - coefficients.saturating_sub(1).leading_zeros();
+    (log2 + LOG2_INPUTS).clamp(LOG2_COEFFICIENTS, MOST_LOG2)
+}
+
+/// The layer of an instruction, if what a session sends has at most 2^`log2_outputs` coefficients; `None` for
+/// what is no product of this packing.
+///
+/// # Errors
+/// [`Error::InvalidInput`] where no parameters hold it.
+fn plan_one<D: Domain>(
+    program: &PublicProgram,
+    domain: D,
+    style: Style,
+    log2_outputs: u32,
+    instruction: usize,
+) -> Result<Option<Layer<D>>> {
+    let Some(instruction) = program.instructions.get(instruction) else { return Ok(None) };
+    let Some(weight) = factor(&instruction.op) else { return Ok(None) };
+    let bound = 1u64 << (factor_bits(program, weight)?.clamp(1, 64) - 1);
+    let privacy = match style.privacy {
+        Privacy::Run => params::Privacy::Run { log2_outputs },
+        Privacy::Coefficient => params::Privacy::Coefficient,
+    };
+    let packing = style.packing;
+    Ok(match &instruction.op {
+        Op::Conv { geometry, .. } => Some(Layer::conv(packing, geometry, domain, bound, privacy)?),
+        Op::Linear { geometry, .. } => {
+            Some(Layer::fully_connected(packing, geometry, domain, bound, privacy)?)
         }
-    }
-
-    /// How many inputs a session may have before what is promised no longer holds.
-    pub fn most_inputs(self, program: &PublicProgram) -> u64 {
-        match self {
-            Self::Run => (1u64 << log2_outputs(program)) / outputs(program).max(1),
-            Self::Coefficient => u64::MAX,
+        Op::MulWeight { .. } => {
+            let (shape, info) = (&instruction.output.shape, program.weights.get(weight.index()));
+            let weights = info.map(|info| info.shape.as_slice()).unwrap_or_default();
+            Layer::elementwise(packing, shape, weights, domain, bound, privacy)?
         }
-    }
-
-    /// k such that what a session of so many inputs sends is within 2^-k of what says nothing about the weights.
-    pub fn session_bits(self, program: &PublicProgram, inputs: u64) -> f64 {
-        let sent = (outputs(program).max(1) as f64 * inputs.max(1) as f64).log2();
-        f64::from(self.parameters(program).flood_bits()) - sent
-    }
+        _ => None,
+    })
 }
 
-/// Outputs of all products of an inference.
-fn outputs(program: &PublicProgram) -> u64 {
-    let products = program.instructions.iter().filter(|i| factor(&i.op).is_some());
-    products.map(|i| i.output.len() as u64).sum()
-}
-
-fn log2_outputs(program: &PublicProgram) -> u32 {
-    let log2 = u64::BITS - outputs(program).saturating_sub(1).leading_zeros();
-    (log2 + LOG2_INPUTS).clamp(LOG2_OUTPUTS, 60)
-}
-
-/// The layer of an instruction; `None` for what is no product that lattices compute.
+/// The layer that an instruction would have; `None` for what is no product of this packing.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] where no parameters hold it.
 pub fn candidate<D: Domain>(
     program: &PublicProgram,
     domain: D,
-    privacy: Privacy,
+    style: Style,
     instruction: usize,
 ) -> Result<Option<Layer<D>>> {
-    let Some(instruction) = program.instructions.get(instruction) else { return Ok(None) };
-    let Some(weight) = factor(&instruction.op) else { return Ok(None) };
-    let bound = 1u64 << (factor_bits(program, weight)?.clamp(1, 64) - 1);
-    let privacy = privacy.parameters(program);
-    let layer = match &instruction.op {
-        Op::Conv { geometry, .. } => Layer::conv(geometry, domain, bound, privacy)?,
-        Op::Linear { geometry, .. } => Layer::fully_connected(geometry, domain, bound, privacy)?,
-        _ => return Ok(None),
-    };
-    Ok(Some(layer))
+    let products = program.instructions.iter().filter(|i| factor(&i.op).is_some());
+    let outputs = products.map(|i| i.output.len() as u64).sum();
+    plan_one(program, domain, style, covering(outputs), instruction)
 }
 
-/// The layers of a program that lattice encryption computes, with the keys that they need. Public.
+/// The layers of a program that lattice encryption computes, with the keys that they need. Public: both parties
+/// derive the same from the program and the parameters of the session.
 #[derive(Debug)]
 pub struct Lattice<D: Domain> {
     layers: Vec<Option<Layer<D>>>,
     setup: Option<Setup<D>>,
+    style: Style,
+    /// What flooding covers.
+    log2_outputs: u32,
 }
 
 impl<D: Domain> Lattice<D> {
+    /// No layers.
+    pub fn none() -> Self {
+        Self { layers: Vec::new(), setup: None, style: Style::default(), log2_outputs: 0 }
+    }
+
     /// Plans the products that are assigned to [`Engine::He`].
     ///
     /// # Errors
@@ -104,32 +123,38 @@ impl<D: Domain> Lattice<D> {
         program: &PublicProgram,
         domain: D,
         assignment: &Assignment,
-        privacy: Privacy,
+        style: Style,
     ) -> Result<Self> {
-        let engines = assignment.by_instruction(program).into_iter().enumerate();
-        let layers = engines.map(|(at, engine)| match engine {
-            Some(Engine::He) => {
-                let name = program.instructions.get(at).map_or("", |i| i.name.as_str());
-                let unsupported = |why: &dyn std::fmt::Display| {
-                    let what = format!("layer {name} by lattice encryption");
-                    Error::invalid(what, "a product that has parameters", why)
-                };
-                match candidate(program, domain, privacy, at) {
-                    Ok(Some(layer)) => Ok(Some(layer)),
-                    Ok(None) => Err(unsupported(&"an operation of another kind").into()),
-                    Err(error) => Err(unsupported(&error).into()),
-                }
+        let engines = assignment.by_instruction(program);
+        let layer = |at: usize, engine: Option<Engine>, log2_outputs: u32| {
+            if engine != Some(Engine::He) {
+                return Ok(None);
             }
-            _ => Ok(None),
-        });
-        Ok(Self::of(layers.collect::<Result<_>>()?))
-    }
-
-    /// Of layers by instruction.
-    pub fn of(layers: Vec<Option<Layer<D>>>) -> Self {
-        let any = layers.iter().any(Option::is_some);
-        let setup = any.then(|| Setup::new(layers.iter().flatten()));
-        Self { layers, setup }
+            let name = program.instructions.get(at).map_or("", |i| i.name.as_str());
+            let unsupported = |why: &dyn std::fmt::Display| {
+                let what = format!("layer {name} by lattice encryption");
+                Error::invalid(what, "a product that has parameters", why)
+            };
+            match plan_one(program, domain, style, log2_outputs, at) {
+                Ok(Some(layer)) => Ok(Some(layer)),
+                Ok(None) => Err(unsupported(&"an operation of another kind").into()),
+                Err(error) => Err(unsupported(&error).into()),
+            }
+        };
+        // What a plan sends may depend on what it must cover.
+        let mut log2_outputs = LOG2_COEFFICIENTS;
+        loop {
+            let numbered = engines.iter().enumerate();
+            let layers = numbered.map(|(at, &engine)| layer(at, engine, log2_outputs));
+            let layers: Vec<_> = layers.collect::<Result<_>>()?;
+            let sent = layers.iter().flatten().map(Layer::response_coefficients).sum();
+            let needed = covering(sent);
+            if needed <= log2_outputs {
+                let setup = Setup::new(layers.iter().flatten())?;
+                return Ok(Self { layers, setup, style, log2_outputs });
+            }
+            log2_outputs = needed;
+        }
     }
 
     /// The layer of an instruction.
@@ -150,5 +175,30 @@ impl<D: Domain> Lattice<D> {
     /// Payload of the keys, once a session.
     pub fn key_cost(&self) -> Cost {
         self.setup.as_ref().map_or(Cost::ZERO, Setup::cost)
+    }
+
+    /// Coefficients that an inference sends.
+    fn coefficients(&self) -> u64 {
+        self.layers.iter().flatten().map(Layer::response_coefficients).sum()
+    }
+
+    /// How many inputs a session may have before what is promised no longer holds.
+    pub fn most_inputs(&self) -> u64 {
+        match (self.style.privacy, self.coefficients()) {
+            (_, 0) | (Privacy::Coefficient, _) => u64::MAX,
+            (Privacy::Run, coefficients) => (1u64 << self.log2_outputs) / coefficients,
+        }
+    }
+
+    /// k such that all that a session of so many inputs sends is within 2^-k of what says nothing about the
+    /// weights; `None` without layers.
+    pub fn session_bits(&self, inputs: u64) -> Option<f64> {
+        self.setup.as_ref()?;
+        let privacy = match self.style.privacy {
+            Privacy::Run => params::Privacy::Run { log2_outputs: self.log2_outputs },
+            Privacy::Coefficient => params::Privacy::Coefficient,
+        };
+        let sent = self.coefficients().max(1) as f64 * inputs.max(1) as f64;
+        Some(f64::from(privacy.flood_bits()) - sent.log2())
     }
 }

@@ -1,9 +1,9 @@
 //! The server's weights as plaintexts of the lattice engine.
 
+use super::packing::Weights;
 use super::{Lattice, factor};
 use athos::{Error, Program, Result};
 use sci_core::Domain;
-use sci_he::coefficient::Weights;
 
 /// Weights by instruction; once for a served model, shared by all of its sessions.
 #[derive(Debug)]
@@ -26,12 +26,9 @@ impl Prepared {
             let values: std::result::Result<Vec<i32>, _> =
                 values.into_iter().map(i32::try_from).collect();
             let values = values.map_err(|_| Error::Misuse(format!("{weight} beyond 32 bits")))?;
-            let bytes = Weights::prepared_bytes(layer) as u64;
-            if bytes <= left {
-                left -= bytes;
-                return Ok(Some(Weights::prepare(layer, values)?));
-            }
-            Ok(Some(Weights::on_the_fly(layer, values)?))
+            let room = left;
+            left = left.checked_sub(Weights::prepared_bytes(layer)).unwrap_or(left);
+            Ok(Some(Weights::within(layer, values, room)?))
         });
         Ok(Self(weights.collect::<Result<_>>()?))
     }

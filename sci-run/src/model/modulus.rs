@@ -38,6 +38,11 @@ pub fn field(bits: u32) -> Result<Field> {
     }
 }
 
+/// Whether ciphertexts of the usual degrees have a slot for every coefficient: n is a prime, 1 modulo 2^14.
+pub fn batches(field: Field) -> bool {
+    field.n() % (1 << 14) == 1 && is_prime(field.n())
+}
+
 fn prime(bits: u32) -> u64 {
     let top = 1u64 << bits;
     let batched = (1..).map(|i| i << LOG2_SLOTS).take_while(|&below| below < top / 2);
@@ -92,7 +97,7 @@ mod tests {
             assert!(n > 1 << 20 || (2..n).take_while(|p| p * p <= n).all(|p| !n.is_multiple_of(p)));
         }
         for (n, bits) in PAPER.iter().zip(32..) {
-            assert_eq!(n % (1 << 14), 1);
+            assert!(batches(Field::new(*n).unwrap()));
             assert_eq!(field(bits).unwrap().n(), *n);
         }
         assert!(field(0).is_err() && field(1).is_err() && field(WIDEST + 1).is_err());

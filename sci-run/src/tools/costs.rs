@@ -61,7 +61,7 @@ pub(super) fn show<D: NetDomain>(
 ) -> Result<()> {
     let request = Request {
         backend: compile.plan.backend,
-        privacy: compile.plan.privacy,
+        style: compile.plan.style_over(domain.any()),
         link: compile.link,
         threads: party::cores(),
         ot: compile.plan.ot,
@@ -101,7 +101,7 @@ fn table<D: Domain>(
             op: instruction.map_or("", |i| i.op.name()).into(),
             ot: figures(&alternative.ot, alternative.ot_seconds, None),
             he: he.ok().map(|he| {
-                let degree = he.layer.context().params().degree();
+                let degree = he.layer.degree();
                 figures(&he.layer.cost(), he.seconds, Some(degree))
             }),
             refused: he.err().map(ToString::to_string),

@@ -2,11 +2,10 @@
 //! what the owner of the weights computes alone.
 
 use crate::linear::Prepared;
+use crate::linear::packing::{ClientKeys, Layer, ServerKeys, run_client, run_server};
 use athos::{Error, Result, Weights};
 use sci_core::channel::Stream;
 use sci_core::{Domain, Prg, Shares};
-use sci_he::coefficient::{Layer, run_client, run_server};
-use sci_he::session::{ClientKeys, ServerKeys};
 use sci_ot::linear::Matrix;
 use zeroize::Zeroizing;
 
@@ -135,7 +134,7 @@ impl<D: Domain> Side<D> for Serving<'_, D> {
         shares: &Shares<D>,
     ) -> Result<Shares<D>> {
         let (keys, weights) = (self.keys.ok_or_else(no_keys)?, self.prepared.weights(instruction)?);
-        Ok(run_server(stream, layer, keys, weights, shares, &mut self.prg)?)
+        run_server(stream, layer, keys, weights, shares, &mut self.prg)
     }
 }
 
@@ -177,6 +176,6 @@ impl<D: Domain> Side<D> for Asking<'_, D> {
         shares: &Shares<D>,
     ) -> Result<Shares<D>> {
         let keys = self.keys.ok_or_else(no_keys)?;
-        Ok(run_client(stream, layer, keys, shares, &mut self.prg)?)
+        run_client(stream, layer, keys, shares, &mut self.prg)
     }
 }

@@ -100,7 +100,8 @@ impl<'a, 'b> Call<'a, 'b> {
 
     /// A constant of the file as a value.
     pub(super) fn constant_value(&mut self, proto: &TensorProto, name: &str) -> Read<Value<'a>> {
-        Ok(match tensor::read(proto, name)? {
+        let loaded = self.importer.folder.load(proto, name)?;
+        Ok(match tensor::read(loaded.as_ref().unwrap_or(proto), name)? {
             Data::Floats(tensor) => Value::Node(self.push_as(name, Op::Constant(tensor), &[])?),
             Data::Ints { shape, data } => Value::Ints { shape, data },
         })

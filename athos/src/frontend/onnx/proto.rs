@@ -1,8 +1,7 @@
 //! The protobuf messages of ONNX, as far as they are read, and a count that bounds their size.
 
-use crate::{Error, Result};
-use prost::bytes::Buf;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use crate::Result;
+use crate::frontend::protobuf::{self, LEAF, Level};
 
 /// A file.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -145,12 +144,23 @@ pub struct TensorProto {
     /// 64-bit floats.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
-    /// Where the data is if it is elsewhere, which is refused.
-    #[prost(bytes = "vec", repeated, tag = "13")]
-    pub external_data: Vec<Vec<u8>>,
+    /// Where the data is if it is elsewhere.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
     /// 1 for elsewhere.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
+}
+
+/// A named text.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StringStringEntryProto {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub key: String,
+    /// The text.
+    #[prost(string, tag = "2")]
+    pub value: String,
 }
 
 /// A declared input or output.
@@ -220,19 +230,7 @@ pub mod dimension {
     }
 }
 
-/// The largest file.
-pub const MAX_FILE_BYTES: usize = 1 << 30;
-
-/// The most messages and strings of a file. An empty one takes two bytes there and up to some
-/// hundred in memory, so their number is bounded before anything is decoded.
-pub const MAX_MESSAGES: usize = 1 << 20;
-
-/// Where messages are inside messages: tags of this level and what is below them; nothing below
-/// means that the bytes are counted once and not looked into.
-struct Level(&'static [(u32, Level)]);
-
-const LEAF: Level = Level(&[]);
-const TENSOR: Level = Level(&[(13, LEAF)]);
+const TENSOR: Level = Level(&[(13, Level(&[(1, LEAF), (2, LEAF)]))]);
 const ATTRIBUTE: Level = Level(&[(5, TENSOR)]);
 const NODE: Level = Level(&[(1, LEAF), (2, LEAF), (5, ATTRIBUTE)]);
 const SHAPE: Level = Level(&[(1, LEAF)]);
@@ -244,38 +242,7 @@ const MODEL: Level = Level(&[(7, GRAPH), (8, LEAF)]);
 /// Bounds what decoding a file can allocate, by walking over it once.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is too large, holds too many messages or is no protobuf.
+/// [`Error::Invalid`](crate::Error::Invalid) if it is too large, holds too many messages or is no protobuf.
 pub(super) fn check_counts(bytes: &[u8]) -> Result<()> {
-    if bytes.len() > MAX_FILE_BYTES {
-        return Err(Error::invalid("model file", "at most 2^30 bytes", bytes.len()));
-    }
-    let mut left = MAX_MESSAGES;
-    count(bytes, &MODEL, &mut left)
-}
-
-fn count(mut bytes: &[u8], level: &Level, left: &mut usize) -> Result<()> {
-    let malformed = |e: prost::DecodeError| Error::invalid("model file", "an ONNX model", e);
-    while bytes.has_remaining() {
-        let (tag, wire_type) = decode_key(&mut bytes).map_err(malformed)?;
-        let inner = level.0.iter().find(|(known, _)| *known == tag);
-        match inner {
-            Some((_, inner)) if wire_type == WireType::LengthDelimited => {
-                let len = decode_varint(&mut bytes).map_err(malformed)?;
-                let len = usize::try_from(len).unwrap_or(usize::MAX);
-                let (message, rest) = bytes.split_at_checked(len).ok_or_else(|| {
-                    Error::invalid("model file", "an ONNX model", "a truncated message")
-                })?;
-                *left = left
-                    .checked_sub(1)
-                    .ok_or_else(|| Error::invalid("model file", "at most 2^20 messages", "more"))?;
-                if !inner.0.is_empty() {
-                    count(message, inner, left)?;
-                }
-                bytes = rest;
-            }
-            _ => skip_field(wire_type, tag, &mut bytes, DecodeContext::default())
-                .map_err(malformed)?,
-        }
-    }
-    Ok(())
+    protobuf::check_counts(bytes, "an ONNX model", &MODEL)
 }

@@ -16,11 +16,18 @@ pub(super) enum Data {
     Ints { shape: Vec<usize>, data: Vec<i64> },
 }
 
-/// Reads a constant; `place` is its name.
-pub(super) fn read(tensor: &TensorProto, place: &str) -> Result<Data> {
-    if tensor.data_location != 0 || !tensor.external_data.is_empty() {
-        return Err(Error::invalid(place, "data inside the model file", "external data"));
+/// Bytes of an element in raw form.
+pub(super) fn element_size(data_type: i32) -> Option<u64> {
+    match data_type {
+        BOOL => Some(1),
+        FLOAT | INT32 => Some(4),
+        DOUBLE | INT64 => Some(8),
+        _ => None,
     }
+}
+
+/// Reads a constant whose data is inside; `place` is its name.
+pub(super) fn read(tensor: &TensorProto, place: &str) -> Result<Data> {
     let shape: Option<Vec<usize>> = tensor.dims.iter().map(|&n| usize::try_from(n).ok()).collect();
     let dims = || format!("{:?}", tensor.dims);
     let shape = shape.ok_or_else(|| Error::invalid(place, "axes of at least 0", dims()))?;

@@ -177,7 +177,7 @@ impl Wire {
                     let reason = if crate::channel::is_timeout(&error) {
                         format!("not taken within {} s", self.timeout.as_secs_f64())
                     } else {
-                        error.to_string()
+                        crate::channel::cause(&error)
                     };
                     return Err(Error::link(
                         format!("handshake: sending the {what} to {peer}: {reason}"),
@@ -227,7 +227,8 @@ impl Wire {
                     ));
                 }
                 Err(e) => {
-                    return Err(Error::link(format!("handshake: {what}: from {peer}: {e}"), e));
+                    let cause = crate::channel::cause(&e);
+                    return Err(Error::link(format!("handshake: {what}: {peer}: {cause}"), e));
                 }
             }
         }

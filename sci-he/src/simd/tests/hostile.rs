@@ -36,7 +36,11 @@ fn a_session_has_the_cost_stated() {
             for step in [None, Some(0), Some(1), Some(1)] {
                 let (depth, before) = (stream.suspend_depth(), stream.traffic());
                 match step {
-                    None => keys = Some(ServerKeys::receive(stream, &setup).unwrap()),
+                    None => {
+                        keys = Some(
+                            ServerKeys::receive(stream, &setup).unwrap().with_threads(2).unwrap(),
+                        )
+                    }
                     Some(i) => {
                         let layer = &layers[i];
                         let prepared = Weights::prepare(layer, weights[i].clone()).unwrap();

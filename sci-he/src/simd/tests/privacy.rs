@@ -26,7 +26,7 @@ fn measured_errors_agree_with_the_budget() {
             messages.push(message);
             Ok(())
         };
-        layer.request(&keys.secret, &x, &mut prg, &mut keep).unwrap();
+        layer.request(&keys.secret, &x, &Workers::default(), &mut prg, &mut keep).unwrap();
         let mut messages = messages.into_iter();
         let inbox = layer.intake(&x, &mut prg, || Ok(messages.next().unwrap())).unwrap();
         let mut double = x.clone();
@@ -147,7 +147,7 @@ fn every_response_has_a_zero_and_a_mask_of_its_own() {
         messages.push(message);
         Ok(())
     };
-    layer.request(&keys.secret, &share, &mut prg, &mut keep).unwrap();
+    layer.request(&keys.secret, &share, &Workers::default(), &mut prg, &mut keep).unwrap();
     let mut messages = messages.into_iter();
     let inbox = layer.intake(&share, &mut prg, || Ok(messages.next().unwrap())).unwrap();
     let context = layer.context();
@@ -159,11 +159,19 @@ fn every_response_has_a_zero_and_a_mask_of_its_own() {
         let mut c1 = vec![0u128; n];
         let mut len = 0;
         let output = layer
-            .respond_with(&responder, &keys.server, &weights, &inbox, &mut prg, |message| {
-                len = message.len();
-                let bytes = &message[..sci_core::pack::packed_len(n, b1)];
-                sci_core::pack::unpack_u128(bytes, b1, &mut c1)
-            })
+            .respond_with(
+                &responder,
+                &keys.server,
+                &weights,
+                &inbox,
+                &Workers::default(),
+                &mut prg,
+                |message| {
+                    len = message.len();
+                    let bytes = &message[..sci_core::pack::packed_len(n, b1)];
+                    sci_core::pack::unpack_u128(bytes, b1, &mut c1)
+                },
+            )
             .unwrap();
         (c1, len, output)
     };

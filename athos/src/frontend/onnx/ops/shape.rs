@@ -260,7 +260,8 @@ pub(super) fn constant_of_shape<'a>(
         return Err(Error::invalid("shape", expected, format_args!("{wanted:?}")).into());
     };
     let value = match attributes.tensor("value")? {
-        Some(tensor) => tensor::read(tensor, "value")?,
+        Some(tensor) if tensor.data_location == 0 => tensor::read(tensor, "value")?,
+        Some(_) => return Err(Failure::unsupported("with a value inside the file")),
         None => Data::Floats(Tensor::new(vec![1], vec![0.0])?),
     };
     match value {

@@ -1,0 +1,167 @@
+//! Changes of modulus: round(Q'·c/q) modulo Q' from the residues of c modulo q.
+//!
+//! With y_i = c·(q/p_i)^-1 mod p_i, c/q is the sum of y_i/p_i modulo 1, so that
+//!
+//! ```text
+//! Q'·c/q  =  sum_i y_i·floor(Q'/p_i)  +  sum_i y_i·frac(Q'/p_i)     (mod Q')
+//! ```
+//!
+//! The first sum is exact in the residues of Q', the second a number below 2^32·k that is summed to 28
+//! binary places with fractions of 60: the result is off the true quotient by 1/2 + k·2^-27 at most.
+
+use crate::kernels;
+use sci_core::pack::pack;
+
+/// The product of all primes but number `i`, modulo that one.
+pub(crate) fn cofactor(primes: &[u32], i: usize) -> u32 {
+    let p = u64::from(primes[i]);
+    let others = primes.iter().enumerate().filter(|(j, _)| *j != i);
+    others.fold(1, |c, (_, &other)| c * u64::from(other) % p) as u32
+}
+
+/// The constants of a change of modulus.
+#[derive(Debug)]
+pub(crate) struct Conversion {
+    /// frac(Q'/p_i) in 28 and another 32 binary places.
+    fractions: Vec<[u64; 2]>,
+    /// floor(Q'/p_i) modulo each part of Q'.
+    wholes: Vec<Vec<u64>>,
+}
+
+impl Conversion {
+    /// To 2^bits, bits up to 64.
+    pub(crate) fn to_power(primes: &[u32], bits: u32) -> Self {
+        Self::new(primes, 1 << bits, &[1 << 64])
+    }
+
+    /// Applies a change of modulus to 2^bits and packs the result.
+    pub(crate) fn write(
+        &self,
+        y: &[u32],
+        len: usize,
+        bits: u32,
+        words: &mut [Vec<u64>; 2],
+        out: &mut [u8],
+    ) {
+        let mask = u64::MAX >> (64 - bits);
+        self.apply(y, len, words, |_, values| {
+            let values: Vec<u64> = values.iter().map(|v| v & mask).collect();
+            pack(&values, bits, out);
+        });
+    }
+
+    /// To a product of primes below 2^31 (of less than 100 bits).
+    pub(crate) fn to_primes(primes: &[u32], to: &[u32]) -> Self {
+        let product = to.iter().map(|&p| u128::from(p)).product();
+        Self::new(primes, product, &to.iter().map(|&p| p.into()).collect::<Vec<_>>())
+    }
+
+    fn new(primes: &[u32], to: u128, parts: &[u128]) -> Self {
+        let fractions = primes.iter().map(|&p| {
+            let p = u128::from(p);
+            let fraction = ((to % p) << 60) / p;
+            [(fraction >> 32) as u64, fraction as u64 & 0xffff_ffff]
+        });
+        let whole = |part: &u128| {
+            primes.iter().map(|&p| (to / u128::from(p) % part) as u64).collect::<Vec<_>>()
+        };
+        Self { fractions: fractions.collect(), wholes: parts.iter().map(whole).collect() }
+    }
+
+    /// The representative of each part, below 2^63 for a prime and modulo 2^64 for a power of two,
+    /// handed to `each` part by part. `y` holds `len` values for each prime; `words` is scratch.
+    pub(crate) fn apply(
+        &self,
+        y: &[u32],
+        len: usize,
+        words: &mut [Vec<u64>; 2],
+        mut each: impl FnMut(usize, &[u64]),
+    ) {
+        let [sum, part] = words;
+        sum.resize(len.max(sum.len()), 0);
+        part.resize(len.max(part.len()), 0);
+        let (sum, part) = (&mut sum[..len], &mut part[..len]);
+        if len == 0 {
+            return;
+        }
+        for (number, wholes) in self.wholes.iter().enumerate() {
+            sum.fill(0);
+            let terms = y.chunks_exact(len).zip(wholes);
+            if number == 0 {
+                part.fill(0);
+                for ((y, &whole), &fraction) in terms.zip(&self.fractions) {
+                    kernels::add_fraction(whole, fraction, y, sum, part);
+                }
+            } else {
+                terms.for_each(|(y, &whole)| kernels::add_multiple(whole, y, sum));
+            }
+            kernels::add_rounded(part, sum);
+            each(number, sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modulus::Modulus;
+    use sci_core::{Block, Prg};
+
+    /// Against 128-bit arithmetic: within the bound, for values at the edges too.
+    #[test]
+    fn a_change_of_modulus_is_a_rounded_quotient() {
+        let primes = [268_369_921u32, 268_361_729, 1_073_692_673];
+        let q: u128 = primes.iter().map(|&p| u128::from(p)).product();
+        let moduli = primes.map(|p| Modulus::new(p, 4096).unwrap());
+        let mut prg = Prg::new(Block::from(9));
+        let mut values: Vec<u128> = (0..100)
+            .map(|_| (u128::from(prg.next_u64()) << 64 | u128::from(prg.next_u64())) % q)
+            .collect();
+        values.extend([0, 1, q / 2, q - 1]);
+        let mut y = Vec::new();
+        for (i, m) in moduli.iter().enumerate() {
+            let c = m.scaler(m.invert(cofactor(&primes, i)));
+            y.extend(values.iter().map(|v| m.scale((v % u128::from(primes[i])) as u64, c)));
+        }
+        let words = &mut [Vec::new(), Vec::new()];
+        for bits in [1u32, 37, 46, 63, 64] {
+            Conversion::to_power(&primes, bits).apply(&y, values.len(), words, |_, out| {
+                for (&v, &got) in values.iter().zip(out) {
+                    // q < 2^87: a quotient in two steps of 40 bits.
+                    let expected = quotient(v, q, bits);
+                    let mask = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
+                    let off = got.wrapping_sub(expected as u64) & mask;
+                    assert!(off <= 1 || off == mask, "{v} {bits}: {got} {expected}");
+                }
+            });
+        }
+        let to = [2_147_377_153u32, 2_147_352_577];
+        let product: u128 = to.iter().map(|&p| u128::from(p)).product();
+        let conversion = Conversion::to_primes(&primes, &to);
+        let mut parts = Vec::new();
+        conversion.apply(&y, values.len(), words, |i, out| {
+            assert!(out.iter().all(|x| x >> 63 == 0));
+            parts.push(out.iter().map(|x| x % u64::from(to[i])).collect::<Vec<_>>());
+        });
+        for (j, &v) in values.iter().enumerate() {
+            // v/q·product in floating point is within 2^10 of the truth.
+            let expected = v as f64 / q as f64 * product as f64;
+            let near = (-2048i64..2048).any(|d| {
+                let x = (expected as u128).wrapping_add_signed(d.into());
+                (0..2).all(|i| (x % u128::from(to[i])) as u64 == parts[i][j])
+            });
+            assert!(near, "{v}");
+        }
+    }
+
+    /// floor(v·2^bits/q), bit by bit.
+    fn quotient(v: u128, q: u128, bits: u32) -> u128 {
+        let (mut rest, mut result) = (v, 0u128);
+        for _ in 0..bits {
+            rest *= 2;
+            result = result * 2 + u128::from(rest >= q);
+            rest %= q;
+        }
+        result
+    }
+}

@@ -1,0 +1,81 @@
+//! Requests as the server holds them.
+
+use super::Context;
+use crate::{kernels, wire};
+use sci_core::{Block, Domain, Error, Prg, Result};
+use zeroize::Zeroizing;
+
+/// A ciphertext on the server, both halves transformed.
+pub struct Ciphertext {
+    pub(crate) c0: Vec<u32>,
+    pub(crate) c1: Vec<u32>,
+}
+
+impl Ciphertext {
+    /// Parses a request.
+    ///
+    /// # Errors
+    /// [`Error::PeerMisbehaved`] for another length, a residue that is not canonical, or padding.
+    pub fn parse<D: Domain>(context: &Context<D>, message: &[u8]) -> Result<Self> {
+        Self::receive_with(context, message, &[], std::iter::empty())
+    }
+
+    /// Parses a request and adds the server's own share `x` to its plaintext.
+    ///
+    /// # Errors
+    /// As [`Ciphertext::parse`].
+    ///
+    /// # Panics
+    /// If there are more than N coefficients.
+    pub fn receive<D: Domain>(
+        context: &Context<D>,
+        message: &[u8],
+        x: &[u64],
+        prg: &mut Prg,
+    ) -> Result<Self> {
+        let mut coins = Zeroizing::new(vec![0; x.len()]);
+        context.params().domain().sample_into(prg, &mut coins);
+        Self::receive_with(context, message, x, coins.iter().copied())
+    }
+
+    fn receive_with<D: Domain>(
+        context: &Context<D>,
+        message: &[u8],
+        x: &[u64],
+        coins: impl Iterator<Item = u64>,
+    ) -> Result<Self> {
+        let n = context.n();
+        assert!(x.len() <= n, "coefficients of one polynomial");
+        let expected = context.request_len();
+        let Some((seed, body)) = message.split_first_chunk().filter(|_| message.len() == expected)
+        else {
+            return Err(Error::misbehaved("length of a request", expected, message.len()));
+        };
+        let mut c0 = wire::read_residues(context.params().primes(), n, body)?;
+        context.add_encoded(x, coins, n, &mut c0);
+        for (c, residues) in context.moduli.iter().zip(c0.chunks_exact_mut(n)) {
+            c.m.forward(residues);
+        }
+        Ok(Self { c0, c1: context.expand(Block::from_bytes(*seed)) })
+    }
+
+    /// The product with a transformed monomial (or any polynomial) of residues.
+    pub(crate) fn times<D: Domain>(&self, context: &Context<D>, poly: &[u32]) -> Self {
+        let n = context.n();
+        let half = |x: &[u32]| {
+            let mut out = vec![0; x.len()];
+            let parts = out.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(poly.chunks_exact(n));
+            for (c, ((out, x), w)) in context.moduli.iter().zip(parts) {
+                kernels::multiply(&c.m, c.one, x, w, out);
+            }
+            out
+        };
+        Self { c0: half(&self.c0), c1: half(&self.c1) }
+    }
+}
+
+impl std::fmt::Debug for Ciphertext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ciphertext({} residues)", self.c0.len())
+    }
+}

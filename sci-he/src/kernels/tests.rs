@@ -1,0 +1,92 @@
+use super::*;
+use sci_core::{Block, Prg};
+
+const P: u32 = 268_369_921;
+
+fn draw(prg: &mut Prg, len: usize) -> Vec<u32> {
+    (0..len).map(|i| if i % 5 == 0 { P - 1 } else { prg.next_u64() as u32 % P }).collect()
+}
+
+/// Against the definition, with more products than the accumulator holds, for what runs here and for
+/// the portable loops.
+#[test]
+fn sums_of_products_are_their_definition() {
+    let m = Modulus::new(P, 4096).unwrap();
+    let mut prg = Prg::new(Block::from(1));
+    for count in [0, 1, 3, 255, 256, 600] {
+        let len = 2 * CHUNK;
+        let all: Vec<[Vec<u32>; 3]> =
+            (0..count).map(|_| [(); 3].map(|()| draw(&mut prg, len))).collect();
+        let products: Vec<Product<'_>> =
+            all.iter().map(|[w, x0, x1]| (w.as_slice(), x0.as_slice(), x1.as_slice())).collect();
+        let mut out = [vec![7; len], vec![7; len]];
+        let [out0, out1] = &mut out;
+        dot(&m, 256, &products, out0, out1);
+        let expected = |half: usize| -> Vec<u32> {
+            (0..len)
+                .map(|j| {
+                    let sum: u128 = all
+                        .iter()
+                        .map(|factors| u128::from(factors[0][j]) * u128::from(factors[half][j]))
+                        .sum();
+                    (sum % u128::from(P)) as u32
+                })
+                .collect()
+        };
+        assert_eq!(out, [expected(1), expected(2)], "{count}");
+        let count = count.min(255);
+        let (mut got, mut portable) = ([[3; CHUNK]; 2], [[3; CHUNK]; 2]);
+        let [a0, a1] = &mut got;
+        dot_block(&products[..count], CHUNK, a0, a1);
+        let [a0, a1] = &mut portable;
+        dot_portable(&products[..count], CHUNK, a0, a1);
+        assert_eq!(got, portable);
+    }
+}
+
+#[test]
+fn scalar_sums_are_their_definition() {
+    let m = Modulus::new(P, 4096).unwrap();
+    let mut prg = Prg::new(Block::from(2));
+    for count in [0, 1, 2, 255, 256, 700] {
+        let len = 3 * STEP;
+        let x: Vec<Vec<u32>> = (0..count).map(|_| draw(&mut prg, len)).collect();
+        let gathered: Vec<u32> = (0..len / STEP)
+            .flat_map(|step| x.iter().flat_map(move |x| &x[step * STEP..(step + 1) * STEP]))
+            .copied()
+            .collect();
+        let weights: Vec<[u64; FILTERS]> =
+            (0..count).map(|_| [(); FILTERS].map(|()| u64::from(draw(&mut prg, 2)[1]))).collect();
+        let mut out = [(); FILTERS].map(|()| vec![9; len]);
+        let [o0, o1, o2, o3] = &mut out;
+        scalar_dot(&m, 256, &weights, &gathered, [o0, o1, o2, o3]);
+        for (f, out) in out.iter().enumerate() {
+            for (j, &got) in out.iter().enumerate() {
+                let sum: u128 =
+                    weights.iter().zip(&x).map(|(w, x)| u128::from(w[f]) * u128::from(x[j])).sum();
+                assert_eq!(u128::from(got), sum % u128::from(P));
+            }
+        }
+        let count = count.min(255);
+        let (mut got, mut portable) = ([[3; STEP]; FILTERS], [[3; STEP]; FILTERS]);
+        scalar_step(&weights[..count], &gathered[..count * STEP], &mut got);
+        scalar_portable(&weights[..count], &gathered[..count * STEP], &mut portable);
+        assert_eq!(got, portable);
+    }
+}
+
+#[test]
+fn recentring_keeps_the_signed_value() {
+    let (from, to) = (1_073_692_673, Modulus::new(P, 4096).unwrap());
+    let wide = Modulus::new(from, 4096).unwrap();
+    let x = [0, 1, from / 2, from / 2 + 1, from - 1];
+    let mut out = [0; 5];
+    recentre(P, &wide, &[0, 1, P / 2, P / 2 + 1, P - 1], &mut out);
+    assert_eq!(out, [0, 1, P / 2, from - P / 2, from - 1]);
+    // Between primes of one width.
+    let other = Modulus::new(1_073_643_521, 4096).unwrap();
+    recentre(from, &other, &x, &mut out);
+    let p = other.p;
+    assert_eq!(out, [0, 1, from / 2, p - from / 2, p - 1]);
+    assert!(to.p < from);
+}

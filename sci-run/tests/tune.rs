@@ -1,0 +1,81 @@
+//! Tuning and checking by the built program.
+
+mod common;
+
+use common::run;
+use std::fs;
+
+#[test]
+fn the_embedded_digits_are_tuned_on_a_folder_of_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/digits");
+    // The pictures beside a table, under the names of the table.
+    let labels = fs::read_to_string(format!("{assets}/labels.csv")).unwrap();
+    let mut rows = labels.lines();
+    rows.next().unwrap();
+    let mut table = "note,file,label\n".to_string();
+    for row in rows {
+        let (file, label) = row.split_once(',').unwrap();
+        fs::copy(format!("{assets}/inputs/{file}"), folder.path().join(file)).unwrap();
+        table += &format!("x,{file},{label}\n");
+    }
+    fs::write(folder.path().join("labels.csv"), table).unwrap();
+    let out = folder.path().join("out");
+    let (data, out) = (folder.path().to_str().unwrap(), out.to_str().unwrap());
+    let line = ["tune", "digits", "--data", data, "--scales", "4..8", "-o", out, "--json"];
+    let ran = run(&line);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let report = ran.json();
+    assert_eq!(report["samples"], 10);
+    assert_eq!(report["labelled"], true);
+    // One of the ten pictures is read wrongly, by the float model too.
+    assert_eq!(report["float_accuracy"], 0.9);
+    let chosen = &report["chosen"];
+    assert!(chosen["accuracy"].as_f64().unwrap() >= 0.899, "{chosen}");
+    let settings = report["settings"].as_array().unwrap();
+    let cost = settings
+        .iter()
+        .find(|x| x["scale"] == chosen["scale"] && x["bitwidth"] == chosen["bitwidth"]);
+    let cost = cost.unwrap()["cost"].as_array().unwrap();
+    let plans: Vec<&str> = cost.iter().map(|x| x["plan"].as_str().unwrap()).collect();
+    for plan in ["auto lan", "ot lan", "auto wan", "ot wan"] {
+        assert!(plans.contains(&plan), "{plans:?}");
+    }
+    let table = fs::read_to_string(format!("{out}/tune.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + settings.len());
+    assert!(fs::read_to_string(format!("{out}/tune.svg")).unwrap().contains("</svg>"));
+    // The chosen setting runs, and gets the same predictions right.
+    let (bitwidth, scale) = (chosen["bitwidth"].to_string(), chosen["scale"].to_string());
+    let ran = run(&["--bitwidth", &bitwidth, "--scale", &scale, "--json"]);
+    let predictions = ran.json()["predictions"].as_array().unwrap().clone();
+    let right = predictions.iter().filter(|x| x["class"] == x["label"]).count();
+    assert_eq!(right as f64 / 10.0, chosen["accuracy"].as_f64().unwrap());
+}
+
+#[test]
+fn what_cannot_be_tuned_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    run(&["tune", "digits", "--data", data]).failed(1, &["inputs", "none"]);
+    fs::write(folder.path().join("labels.csv"), "name,value\na,1\n").unwrap();
+    run(&["tune", "digits", "--data", data]).failed(1, &["labels.csv", "label"]);
+    fs::write(folder.path().join("labels.csv"), "file,label\n../no.png,x\n").unwrap();
+    run(&["tune", "digits", "--data", data]).failed(1, &["label in line 2"]);
+    fs::write(folder.path().join("images.npy"), b"\x93NUMPY\x01\x00").unwrap();
+    run(&["tune", "digits", "--data", data]).failed(1, &[]);
+}
+
+#[test]
+fn a_check_shows_layers_and_finds_the_first_overflow() {
+    let ran = run(&["check", "digits", "--secure", "--json"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let report = ran.json();
+    assert_eq!(report["bitwise_equal"], true);
+    assert!(report["first_overflow"].is_null(), "{report}");
+    let layers = report["layers"].as_array().unwrap();
+    let needed = layers.iter().filter_map(|x| x["needed_bits"].as_u64()).max().unwrap();
+    let less = (needed - 1).to_string();
+    let ran = run(&["check", "digits", "--bitwidth", &less]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stdout.contains("overflows"), "{ran:?}");
+}
