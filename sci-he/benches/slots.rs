@@ -2,7 +2,8 @@
 //! 2^-40 for a whole run: CPU seconds of the server and of the client, one thread each, and MiB both
 //! ways, beside the figures measured for SCI-HE on a machine of this class.
 //!
-//! `cargo bench -p sci-he --bench slots`
+//! `cargo bench -p sci-he --bench slots`, with `-- resnet50` for all convolutions and the fully
+//! connected layer of ResNet50 instead, each distinct shape run once and every output checked.
 
 use sci_core::geometry::{ConvGeometry, ConvSpec, LinearGeometry, Window};
 use sci_core::testing::run_pair;
@@ -62,6 +63,86 @@ fn rows() -> Result<Vec<Row>> {
     ])
 }
 
+/// The distinct shapes of ResNet50 with how often each occurs.
+fn resnet50() -> Result<Vec<(usize, ConvGeometry, Layer<Field>)>> {
+    let mut shapes: Vec<(usize, [usize; 6])> = Vec::new();
+    let mut add = |shape| match shapes.iter_mut().find(|(_, known)| *known == shape) {
+        Some((count, _)) => *count += 1,
+        None => shapes.push((1, shape)),
+    };
+    add([3, 64, 230, 7, 2, 0]);
+    let mut input = 64;
+    for (stage, (width, blocks)) in [(64, 3), (128, 4), (256, 6), (512, 3)].into_iter().enumerate()
+    {
+        let size = 56 >> stage;
+        for block in 0..blocks {
+            // The first block of a stage but the first halves the image.
+            let stride = if block == 0 && stage > 0 { 2 } else { 1 };
+            add([input, width, size * stride, 1, 1, 0]);
+            add([width, width, size * stride, 3, stride, 1]);
+            add([width, 4 * width, size, 1, 1, 0]);
+            if block == 0 {
+                add([input, 4 * width, size * stride, 1, stride, 0]);
+            }
+            input = 4 * width;
+        }
+    }
+    let (field, privacy) = (Field::new(PRIME)?, Privacy::default());
+    let layers = shapes.into_iter().map(|(count, shape)| {
+        let geometry = geometry(shape)?;
+        Ok((count, geometry, Layer::conv(&geometry, field, BOUND, privacy)?))
+    });
+    let mut layers = layers.collect::<Result<Vec<_>>>()?;
+    let fc = LinearGeometry::new(1, 2048, 1001)?;
+    let layer = Layer::fully_connected(&fc, field, BOUND, privacy)?;
+    layers.push((1, geometry([2048, 1001, 1, 1, 1, 0])?, layer));
+    Ok(layers)
+}
+
+/// Sums over ResNet50.
+fn network(mut print: impl FnMut(String) -> Result<()>) -> Result<()> {
+    let layers = resnet50()?;
+    let (mut seconds, mut bytes, mut coefficients) = (0.0, 0, 0);
+    for (count, geometry, layer) in &layers {
+        let mut prg = Prg::from_os()?;
+        let values = random_weights(layer, &mut prg);
+        let weights = [Weights::on_the_fly(layer, values.clone())?];
+        let (_, times) = measure(geometry, layer, &values, &weights, 1)?;
+        let [server, client] = times[0];
+        print(format!(
+            "{count} times {:?} to {}, kernel {:?}: server {server:.3} s, client {client:.3} s, {:.2} MiB, q {:.0} bits, \
+             {} products, {} rotation keys",
+            geometry.input(),
+            geometry.out_channels(),
+            geometry.window().kernel,
+            mib(layer.cost().bytes()),
+            layer.context().params().modulus_bits(),
+            layer.products(),
+            Setup::new([layer]).rotation_keys(),
+        ))?;
+        seconds += *count as f64 * (server + client);
+        bytes += *count as u64 * layer.cost().bytes();
+        coefficients += count * layer.response_coefficients();
+    }
+    let setup = Setup::new(layers.iter().map(|(.., layer)| layer));
+    print(format!(
+        "{seconds:.1} CPU s, {:.1} MiB, 2^{:.2} response coefficients; {} rotation keys of {:.1} MiB together",
+        mib(bytes),
+        (coefficients as f64).log2(),
+        setup.rotation_keys(),
+        mib(setup.cost().bytes()),
+    ))
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn random_weights(layer: &Layer<Field>, prg: &mut Prg) -> Vec<i32> {
+    let mut draw = || (prg.next_u64() % (2 * BOUND + 1)) as i32 - BOUND as i32;
+    (0..layer.weight_len()).map(|_| draw()).collect()
+}
+
 /// CPU seconds of this thread so far.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
@@ -78,9 +159,15 @@ fn timed<T>(run: impl FnOnce() -> Result<T>) -> Result<(f64, T)> {
     Ok((if spent > 0.0 { spent } else { wall.elapsed().as_secs_f64() }, value))
 }
 
-/// Seconds of both parties for the keys and for each kind of weights; outputs are checked.
-fn measure(row: &Row, values: &[i32], kinds: &[Weights]) -> Result<(f64, Vec<[f64; 2]>)> {
-    let (layer, field) = (&row.layer, Field::new(PRIME)?);
+/// Seconds of both parties for the keys and for each kind of weights; one output in `step` is checked.
+fn measure(
+    geometry: &ConvGeometry,
+    layer: &Layer<Field>,
+    values: &[i32],
+    kinds: &[Weights],
+    step: usize,
+) -> Result<(f64, Vec<[f64; 2]>)> {
+    let field = Field::new(PRIME)?;
     let setup = Setup::new([layer]);
     let mut prg = Prg::from_os()?;
     let mut shares = [vec![0; layer.input_len()], vec![0; layer.input_len()]];
@@ -109,21 +196,25 @@ fn measure(row: &Row, values: &[i32], kinds: &[Weights]) -> Result<(f64, Vec<[f6
     let ((server_keys, servers), (client_keys, clients)) = (server?, client?);
     let [mut x, other] = shares;
     field.add_assign(&mut x, &other);
-    let (patch, positions) = (row.geometry.patch_len(), row.geometry.positions());
+    let (patch, positions) = (geometry.patch_len(), geometry.positions());
     let mut column = vec![0; patch];
     let mut times = Vec::new();
     for ((server_time, server), (client_time, client)) in servers.into_iter().zip(clients) {
         times.push([server_time, client_time]);
-        for at in (0..server.len()).step_by(1009) {
-            let (filter, position) = (at / positions, at % positions);
-            row.geometry.im2col(&x, 0, position..position + 1, 0, &mut column)?;
-            let kernel = &values[filter * patch..][..patch];
-            let expected = column
-                .iter()
-                .zip(kernel)
-                .fold(0, |sum, (&x, &w)| field.add(sum, field.mul(x, field.from_signed(w.into()))));
-            if field.add(server.values()[at], client.values()[at]) != expected {
-                return Err(sci_core::Error::misuse(format!("output {at} is wrong")));
+        for position in 0..positions {
+            geometry.im2col(&x, 0, position..position + 1, 0, &mut column)?;
+            for filter in 0..geometry.out_channels() {
+                let at = filter * positions + position;
+                if !at.is_multiple_of(step) {
+                    continue;
+                }
+                let kernel = &values[filter * patch..][..patch];
+                let expected = column.iter().zip(kernel).fold(0, |sum, (&x, &w)| {
+                    field.add(sum, field.mul(x, field.from_signed(w.into())))
+                });
+                if field.add(server.values()[at], client.values()[at]) != expected {
+                    return Err(sci_core::Error::misuse(format!("output {at} is wrong")));
+                }
             }
         }
     }
@@ -135,16 +226,16 @@ fn run() -> Result<()> {
     let mut print = |line: String| {
         writeln!(out, "{line}").map_err(|e| sci_core::Error::link("standard output", e))
     };
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    if std::env::args().any(|arg| arg == "resnet50") {
+        return network(print);
+    }
     let planning = Instant::now();
     let rows = rows()?;
     print(format!("planned in {:.2} s", planning.elapsed().as_secs_f64()))?;
     for row in &rows {
         let (layer, params) = (&row.layer, row.layer.context().params());
         let mut prg = Prg::from_os()?;
-        let values: Vec<i32> = (0..layer.weight_len())
-            .map(|_| (prg.next_u64() % (2 * BOUND + 1)) as i32 - BOUND as i32)
-            .collect();
+        let values = random_weights(layer, &mut prg);
         let (cost, setup) = (layer.cost(), Setup::new([layer]));
         let [on_requests, on_sums] = layer.rotations();
         print(format!(
@@ -179,7 +270,7 @@ fn run() -> Result<()> {
                 mib(Weights::prepared_bytes(layer) as u64)
             ))?;
         }
-        let (keys, times) = measure(row, &values, &kinds)?;
+        let (keys, times) = measure(&row.geometry, layer, &values, &kinds, 1009)?;
         print(format!("  keys made and received in {keys:.2} s"))?;
         for (name, [server, client]) in names.iter().zip(times) {
             print(format!(

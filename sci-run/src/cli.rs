@@ -18,6 +18,7 @@ use sci_core::channel::shaped::LinkShape;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use truncation::Exactness;
 
 /// What is to be done, checked.
 #[derive(Debug)]
@@ -87,6 +88,8 @@ pub struct Infer {
     pub connect: String,
     /// Names and values that the server's parameters must have.
     pub requirements: Vec<(String, String)>,
+    /// The kind of truncation that it accepts.
+    pub exactness: Exactness,
     /// The digest that the public program must have.
     pub expect_digest: Option<[u8; 32]>,
     /// Elements of the largest tensor.
@@ -282,6 +285,7 @@ mod tests {
             ("sci-run --radix 9", "usage", "radix"),
             ("sci-run --domain field --bitwidth 63", "usage", "1..=62"),
             ("sci-run --backend fhe", "usage", "fhe"),
+            ("sci-run --domain field --truncation one-bit-error", "usage", "--truncation"),
             ("sci-run --ot ferret", "usage", "ferret"),
             ("sci-run --output topk", "not_built", "topk"),
             ("sci-run --packing simd --domain ring", "usage", "simd"),

@@ -3,8 +3,8 @@
 //!
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
-use crate::linear::{Lattice, factor_bits};
-use crate::two_party::{NetDomain, bits_of, cheapest_matmul_cost, divisor, sign_of};
+use crate::linear::{Protocols, factor_bits};
+use crate::two_party::{NetDomain, bits_of, cheapest_matmul_cost, sign_of};
 use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
 use millionaires::argmax::{argmax_cost, index_ring};
@@ -34,11 +34,11 @@ pub struct LayerCost {
 pub fn layers<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
-    lattice: &Lattice<D>,
+    protocols: &Protocols<D>,
     settings: Settings,
 ) -> Result<Vec<LayerCost>> {
     let mut reckoning =
-        Reckoning { program, settings, domain, lattice, instruction: 0, layers: Vec::new() };
+        Reckoning { program, settings, domain, protocols, instruction: 0, layers: Vec::new() };
     let outputs = execute(program, &mut reckoning, |_| {})?;
     let bits = match (program.output_form, program.instructions.last()) {
         (OutputForm::ArgMax, Some(last)) => {
@@ -61,10 +61,10 @@ pub fn layers<D: NetDomain>(
 pub fn total<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
-    lattice: &Lattice<D>,
+    protocols: &Protocols<D>,
     settings: Settings,
 ) -> Result<Cost> {
-    let layers = layers(program, domain, lattice, settings)?;
+    let layers = layers(program, domain, protocols, settings)?;
     Ok(layers.iter().fold(Cost::ZERO, |sum, layer| sum + layer.cost))
 }
 
@@ -72,7 +72,7 @@ struct Reckoning<'a, D: Domain> {
     program: &'a PublicProgram,
     settings: Settings,
     domain: D,
-    lattice: &'a Lattice<D>,
+    protocols: &'a Protocols<D>,
     instruction: usize,
     layers: Vec<LayerCost>,
 }
@@ -85,7 +85,7 @@ impl<D: NetDomain> Reckoning<'_, D> {
     }
 
     fn product(&mut self, weight: WeightId, shape: [usize; 3], times: u64) -> Result<()> {
-        if let Some(layer) = self.lattice.layer(self.instruction) {
+        if let Some(layer) = self.protocols.layer(self.instruction) {
             self.takes(layer.cost());
             return Ok(());
         }
@@ -151,7 +151,7 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
     }
 
     fn mul_weight(&mut self, x: &usize, weight: WeightId, _: &Broadcast) -> Result<usize> {
-        if let Some(layer) = self.lattice.layer(self.instruction) {
+        if let Some(layer) = self.protocols.layer(self.instruction) {
             self.takes(layer.cost());
             return Ok(*x);
         }
@@ -196,8 +196,11 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         sign: Sign,
         precision: Precision,
     ) -> Result<usize> {
-        let (d, sign, precision) = (divisor(shift)?, sign_of(sign), bits_of(precision));
-        self.takes(self.domain.quotient_cost(*x, d, sign, precision, self.settings)?);
+        let (sign, precision) = (sign_of(sign), bits_of(precision));
+        let exactness = self.protocols.exactness();
+        let domain = self.domain;
+        let cost = domain.truncated_cost(*x, shift, sign, precision, exactness, self.settings)?;
+        self.takes(cost);
         Ok(*x)
     }
 

@@ -3,7 +3,7 @@
 use crate::cli::Infer;
 use crate::failure::{Failure, Result};
 use crate::input::{self, Input};
-use crate::linear::Lattice;
+use crate::linear::Protocols;
 use crate::parameters::{self, Offered};
 use crate::party;
 use crate::report::{Figures, Prediction, Report, hex, printable};
@@ -59,6 +59,7 @@ pub fn run(infer: &Infer, voice: &Voice) -> Result<Report> {
         stats: &stats,
         connecting,
         backend: offered.backend,
+        exactness: offered.exactness,
         ot: offered.settings.ot,
         threads,
     };
@@ -84,8 +85,9 @@ fn ask_all<D: NetDomain>(
     inputs: &[Zeroizing<Vec<i64>>],
     voice: &Voice,
 ) -> Result<Vec<Vec<i64>>> {
-    let lattice = Lattice::plan(program, domain, &offered.assignment, offered.style)?;
-    let keys = two_party::send_keys(peer, &lattice)?;
+    let protocols = Protocols::plan(program, domain, &offered.assignment, offered.style)?
+        .truncating(offered.exactness);
+    let keys = two_party::send_keys(peer, &protocols)?;
     let count = inputs.len();
     let ask = |(number, input): (usize, &Zeroizing<Vec<i64>>)| {
         let tell = |index: usize, total: usize, name: &str| {
@@ -94,7 +96,7 @@ fn ask_all<D: NetDomain>(
             voice.progress(&Progress { input, inputs, layer: index + 1, layers: total, name });
         };
         let keys = keys.as_ref();
-        Ok(two_party::ask(peer, program, &lattice, domain, keys, input, tell)?)
+        Ok(two_party::ask(peer, program, &protocols, domain, keys, input, tell)?)
     };
     inputs.iter().enumerate().map(ask).collect()
 }
@@ -133,7 +135,7 @@ impl Client<'_> {
             return Err(Error::incompatible("digest of the public program", ours, theirs));
         }
         let program = PublicProgram::from_blob(&offer.blob, &self.limits)?;
-        let offered = parameters::check(offer, &program)?;
+        let offered = parameters::check(offer, &program, self.infer.exactness)?;
         if self.inputs.len() > offered.max_inputs as usize {
             return Err(Error::incompatible(
                 "inputs of a session",

@@ -1,18 +1,18 @@
 //! Which engine computes each product of a program, and what the lattice engine needs for it.
 //!
 //! Convolutions, linear layers and scalings by secret factors are done by correlated OT or by lattice
-//! encryption. The [`Assignment`] says which; it is public. [`Lattice`] holds the layers that it gives
+//! encryption. The [`Assignment`] says which; it is public. [`Protocols`] holds the layers that it gives
 //! to the lattice engine, which both parties derive alike, and [`Prepared`] the server's weights for them.
 
 mod assignment;
-mod lattice;
 pub mod packing;
 mod prepared;
+mod protocols;
 
 pub use assignment::{Assignment, Engine};
-pub use lattice::{Lattice, Privacy, Style, candidate};
 pub use packing::Packing;
 pub use prepared::Prepared;
+pub use protocols::{Privacy, Protocols, Style, candidate};
 
 use athos::llil::Op;
 use athos::{Error, PublicProgram, Result, WeightId};

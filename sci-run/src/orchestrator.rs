@@ -74,9 +74,10 @@ fn common(local: &Local, threads: usize, console: Console) -> Vec<OsString> {
     option("--scale", plan.scale.map(|bits| bits.to_string()));
     option("--backend", Some(plan.backend.name().to_string()));
     option("--domain", plan.domain.map(|kind| kind.name().to_string()));
-    let lattice = plan.backend != Backend::Ot;
+    let lattices = plan.backend != Backend::Ot;
     option("--packing", plan.packing.map(|packing| packing.name().to_string()));
-    option("--he-privacy", lattice.then(|| plan.privacy.name().to_string()));
+    option("--he-privacy", lattices.then(|| plan.privacy.name().to_string()));
+    option("--truncation", Some(plan.exactness.name().into()));
     option("--ot", Some(plan.ot.name().to_string()));
     option("--radix", plan.radix.map(|bits| bits.to_string()));
     option("--output", plan.output.map(|form| parameters::output_name(form).into()));
@@ -160,6 +161,7 @@ mod tests {
                 stats: &stats,
                 connecting,
                 backend: crate::planner::Backend::Ot,
+                exactness: truncation::Exactness::Faithful,
                 ot: sci_ot::OtKind::Silent,
                 threads: 1,
             };

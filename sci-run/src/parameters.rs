@@ -8,6 +8,7 @@ use sci_core::session::{Offer, PublicOffer};
 use sci_core::{AnyDomain, Domain, Error, Result};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
+use truncation::Exactness;
 
 /// What the model is called.
 pub const MODEL: &str = "model";
@@ -33,8 +34,8 @@ pub const LPN: &str = "lpn";
 pub const RADIX: &str = "radix";
 /// What the client learns.
 pub const OUTPUT: &str = "output";
-/// Whether every value equals the cleartext meaning.
-pub const EXACT: &str = "exact";
+/// The kind of truncation: only the faithful one gives what the cleartext run gives.
+pub const TRUNCATION: &str = "truncation";
 /// The most inputs of a session.
 pub const MAX_INPUTS: &str = "max-inputs";
 
@@ -83,7 +84,7 @@ fn of_program(program: &PublicProgram) -> [(&'static str, String); 5] {
 /// # Errors
 /// None for a program that was checked.
 pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<PublicOffer> {
-    let Offered { backend, ref assignment, style, settings, max_inputs } = *offered;
+    let Offered { backend, ref assignment, style, exactness, settings, max_inputs } = *offered;
     let own = [
         (BACKEND, backend.name().to_string()),
         (PLAN, assignment.to_string()),
@@ -92,7 +93,7 @@ pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<Public
         (OT, settings.ot.name().to_string()),
         (LPN, settings.silent_log_k.to_string()),
         (RADIX, settings.radix.to_string()),
-        (EXACT, "true".to_string()),
+        (TRUNCATION, exactness.name().to_string()),
         (MAX_INPUTS, max_inputs.to_string()),
     ];
     let parameters = of_program(program).into_iter().chain(own);
@@ -111,17 +112,20 @@ pub struct Offered {
     pub assignment: Assignment,
     /// How lattice encryption is done.
     pub style: Style,
+    /// Whether truncations are exact.
+    pub exactness: Exactness,
     /// The settings of oblivious transfer.
     pub settings: Settings,
     /// Inputs in one session.
     pub max_inputs: u32,
 }
 
-/// Checks that the parameters say what the program says, and that this client knows them all.
+/// Checks that the parameters say what the program says, that this client knows them all, and that the kind of
+/// truncation is the accepted one.
 ///
 /// # Errors
 /// [`Error::PeerMisbehaved`] or [`Error::PeerIncompatible`] naming the parameter.
-pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
+pub fn check(offer: &Offer, program: &PublicProgram, accepted: Exactness) -> Result<Offered> {
     for (name, value) in of_program(program) {
         let stated = parameter(offer, name)?;
         if stated != value {
@@ -133,10 +137,11 @@ pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
             ));
         }
     }
-    if let theirs = parameter(offer, EXACT)?
-        && theirs != "true"
-    {
-        return Err(Error::incompatible(EXACT, "true", theirs.escape_default()));
+    let kinds = [Exactness::Faithful, Exactness::OneBitError];
+    let exactness = one_of(offer, TRUNCATION, kinds, Exactness::name)?;
+    // Nobody gets inexact results without asking for them.
+    if exactness != accepted {
+        return Err(Error::incompatible(TRUNCATION, accepted.name(), exactness.name()));
     }
     let backends = [Backend::Ot, Backend::He, Backend::Auto];
     let backend = one_of(offer, BACKEND, backends, Backend::name)?;
@@ -155,7 +160,7 @@ pub fn check(offer: &Offer, program: &PublicProgram) -> Result<Offered> {
         silent_log_k: within(offer, LPN, 16, 19)?,
     };
     let max_inputs = number(offer, MAX_INPUTS)?;
-    Ok(Offered { backend, assignment, style, settings, max_inputs })
+    Ok(Offered { backend, assignment, style, exactness, settings, max_inputs })
 }
 
 /// The value of a parameter with that name.

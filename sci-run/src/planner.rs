@@ -20,7 +20,7 @@
 
 use crate::cost;
 use crate::linear::packing::Layer;
-use crate::linear::{Assignment, Engine, Lattice, Style, candidate, factor};
+use crate::linear::{Assignment, Engine, Protocols, Style, candidate, factor};
 use crate::two_party::NetDomain;
 use athos::{Error, PublicProgram, Result};
 use sci_core::channel::shaped::LinkShape;
@@ -28,6 +28,7 @@ use sci_core::{Cost, Domain};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::silent::{Growth, IKNP_SERVES, SETS};
+use truncation::Exactness;
 
 /// Lanes and directions that share the OTs of a large layer.
 const POOLS: u64 = 8;
@@ -180,6 +181,8 @@ pub struct Request {
     pub backend: Backend,
     /// How lattice encryption is done.
     pub style: Style,
+    /// Whether truncations are exact.
+    pub exactness: Exactness,
     /// The link.
     pub link: LinkShape,
     /// Computing threads of a party.
@@ -198,7 +201,7 @@ pub struct Decision<D: Domain> {
     /// The engine of every product.
     pub assignment: Assignment,
     /// The layers of lattice encryption.
-    pub lattice: Lattice<D>,
+    pub protocols: Protocols<D>,
 }
 
 /// One product by both engines.
@@ -243,7 +246,7 @@ pub fn alternatives<D: NetDomain>(
     request: &Request,
 ) -> Result<Vec<Alternative<D>>> {
     let (rates, settings) = (Rates::default(), Settings::over(request.ot));
-    let by_ot = cost::layers(program, domain, &Lattice::none(), settings)?;
+    let by_ot = cost::layers(program, domain, &Protocols::none(), settings)?;
     let products = program.instructions.iter().zip(by_ot).enumerate();
     let products = products.filter(|(_, (instruction, _))| factor(&instruction.op).is_some());
     let alternatives = products.map(|(at, (_, layer))| {
@@ -271,8 +274,8 @@ pub fn decide<D: NetDomain>(
     domain: D,
     request: &Request,
 ) -> Result<Decision<D>> {
-    let only_ot = || (Assignment::uniform(program, Engine::Ot), Lattice::none());
-    let (assignment, lattice) = match request.backend {
+    let only_ot = || (Assignment::uniform(program, Engine::Ot), Protocols::none());
+    let (assignment, protocols) = match request.backend {
         Backend::Ot => only_ot(),
         Backend::He => {
             // A packing may have no scaling by secret factors; a layer without parameters is an error.
@@ -281,18 +284,24 @@ pub fn decide<D: NetDomain>(
                     Ok(None) => Engine::Ot,
                     _ => Engine::He,
                 });
-            let lattice = Lattice::plan(program, domain, &assignment, request.style)?;
-            (assignment, lattice)
+            let protocols = Protocols::plan(program, domain, &assignment, request.style)?;
+            (assignment, protocols)
         }
         Backend::Auto => {
-            let (assignment, lattice, gain) = mixed(program, domain, request)?;
-            let keys =
-                Rates::default().wall(0.0, &lattice.key_cost(), 0.0, request.link, request.threads);
-            if gain > keys { (assignment, lattice) } else { only_ot() }
+            let (assignment, protocols, gain) = mixed(program, domain, request)?;
+            let keys = Rates::default().wall(
+                0.0,
+                &protocols.key_cost(),
+                0.0,
+                request.link,
+                request.threads,
+            );
+            if gain > keys { (assignment, protocols) } else { only_ot() }
         }
     };
-    let settings = settings(program, domain, &lattice, request)?;
-    Ok(Decision { settings, assignment, lattice })
+    let protocols = protocols.truncating(request.exactness);
+    let settings = settings(program, domain, &protocols, request)?;
+    Ok(Decision { settings, assignment, protocols })
 }
 
 /// Wall-clock seconds and bytes of both directions that one inference is predicted to take, keys and
@@ -306,11 +315,11 @@ pub fn predict<D: NetDomain>(
     decision: &Decision<D>,
     request: &Request,
 ) -> Result<(f64, u64)> {
-    let (rates, settings, lattice) = (Rates::default(), decision.settings, &decision.lattice);
-    let cost = cost::total(program, domain, lattice, settings)? + lattice.key_cost();
-    let layers = lattice.layers().iter().flatten();
-    let lattice: f64 = layers.map(|layer| rates.lattice_seconds(layer)).sum();
-    let cpu = rates.cpu_seconds(&cost, settings) + lattice;
+    let (rates, settings, protocols) = (Rates::default(), decision.settings, &decision.protocols);
+    let cost = cost::total(program, domain, protocols, settings)? + protocols.key_cost();
+    let layers = protocols.layers().iter().flatten();
+    let encryption: f64 = layers.map(|layer| rates.lattice_seconds(layer)).sum();
+    let cpu = rates.cpu_seconds(&cost, settings) + encryption;
     let expansion = expansion_bytes(cost.cots, settings);
     let seconds = rates.wall(cpu, &cost, expansion, request.link, request.threads);
     Ok((seconds, cost.bytes() + expansion as u64))
@@ -321,7 +330,7 @@ fn mixed<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
     request: &Request,
-) -> Result<(Assignment, Lattice<D>, f64)> {
+) -> Result<(Assignment, Protocols<D>, f64)> {
     let mut chosen = vec![false; program.instructions.len()];
     let mut gain = 0.0;
     for alternative in alternatives(program, domain, request)? {
@@ -337,15 +346,15 @@ fn mixed<D: NetDomain>(
         Some(true) => Engine::He,
         _ => Engine::Ot,
     });
-    let lattice = Lattice::plan(program, domain, &assignment, request.style)?;
-    Ok((assignment, lattice, gain))
+    let protocols = Protocols::plan(program, domain, &assignment, request.style)?;
+    Ok((assignment, protocols, gain))
 }
 
 /// The fastest settings of oblivious transfer; a given radix is kept.
 fn settings<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
-    lattice: &Lattice<D>,
+    protocols: &Protocols<D>,
     request: &Request,
 ) -> Result<Settings> {
     let &Request { link, threads, ot, radix, .. } = request;
@@ -358,7 +367,7 @@ fn settings<D: NetDomain>(
     let mut best = (f64::INFINITY, Settings::over(ot));
     for radix in radices {
         let settings = Settings { radix, ..Settings::over(ot) };
-        let cost = cost::total(program, domain, lattice, settings)?;
+        let cost = cost::total(program, domain, protocols, settings)?;
         for silent_log_k in sets.clone() {
             let settings = Settings { radix, ot, silent_log_k };
             let seconds = rates.seconds(&cost, settings, link, threads);

@@ -35,22 +35,22 @@ pub fn run(serve: &Serve, voice: &Voice) -> Result<()> {
 }
 
 fn over<D: NetDomain>(serve: &Serve, voice: &Voice, program: &Program, domain: D) -> Result<()> {
-    let Plan { backend, ot, radix, .. } = serve.plan;
+    let Plan { backend, exactness, ot, radix, .. } = serve.plan;
     let style = serve.plan.style_over(domain.any());
     let link = serve.child.or(serve.link).unwrap_or(UNKNOWN_LINK);
     let threads = party::threads(&serve.party);
-    let request = planner::Request { backend, style, link, threads, ot, radix };
-    let Decision { settings, assignment, lattice } =
+    let request = planner::Request { backend, style, exactness, link, threads, ot, radix };
+    let Decision { settings, assignment, protocols } =
         planner::decide(&program.public, domain, &request)?;
-    let most = u32::try_from(lattice.most_inputs()).unwrap_or(u32::MAX);
+    let most = u32::try_from(protocols.most_inputs()).unwrap_or(u32::MAX);
     let max_inputs = serve.max_inputs.min(most);
     tracing::info!(plan = %assignment, max_inputs, "planned");
-    let offered = Offered { backend, assignment, style, settings, max_inputs };
-    let prepared = Prepared::new(&lattice, program, serve.party.memory)?;
+    let offered = Offered { backend, assignment, style, exactness, settings, max_inputs };
+    let prepared = Prepared::new(&protocols, program, serve.party.memory)?;
     let service = Service {
         offer: parameters::offer(&program.public, &offered)?,
         digest: program.public.digest()?,
-        model: Model { program, domain, lattice: &lattice, prepared: &prepared },
+        model: Model { program, domain, protocols: &protocols, prepared: &prepared },
         offered,
         serve,
     };
@@ -111,7 +111,7 @@ impl<D: NetDomain> Service<'_, D> {
         let mut session = Session::serve(link, options, &self.offer)?;
         let inputs = party::receive_count(&mut session, self.offered.max_inputs)?;
         let mut peer = party::establish(session, self.offered.settings)?;
-        let keys = two_party::receive_keys(&mut peer, self.model.lattice)?;
+        let keys = two_party::receive_keys(&mut peer, self.model.protocols)?;
         let recorder = peer.session().recorder().clone();
         let start = Instant::now();
         for input in 0..inputs {
@@ -125,6 +125,7 @@ impl<D: NetDomain> Service<'_, D> {
             stats: &stats,
             connecting: Duration::ZERO,
             backend: self.offered.backend,
+            exactness: self.offered.exactness,
             ot: self.offered.settings.ot,
             threads,
         };

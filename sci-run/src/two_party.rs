@@ -13,14 +13,14 @@ mod products;
 mod side;
 mod tensor;
 
-pub(crate) use backend::{bits_of, divisor, sign_of};
+pub(crate) use backend::{bits_of, sign_of};
 pub use domain::NetDomain;
 pub(crate) use domain::cheapest_matmul_cost;
 pub use side::{Asking, Serving, Side};
 pub use tensor::Tensor;
 
 use crate::linear::packing::{ClientKeys, ServerKeys};
-use crate::linear::{Lattice, Prepared};
+use crate::linear::{Prepared, Protocols};
 use athos::{Error, OutputForm, Program, PublicProgram, Result, execute};
 use sci_core::session::{Phase, Span};
 use sci_core::{Domain, Party, Prg, Shares};
@@ -32,7 +32,7 @@ pub struct TwoParty<'a, D: Domain, S> {
     peer: &'a mut Peer,
     program: &'a PublicProgram,
     domain: D,
-    lattice: &'a Lattice<D>,
+    protocols: &'a Protocols<D>,
     side: S,
     instruction: usize,
     span: Option<Span>,
@@ -44,10 +44,10 @@ impl<'a, D: NetDomain, S: Side<D>> TwoParty<'a, D, S> {
         peer: &'a mut Peer,
         program: &'a PublicProgram,
         domain: D,
-        lattice: &'a Lattice<D>,
+        protocols: &'a Protocols<D>,
         side: S,
     ) -> Self {
-        Self { peer, program, domain, lattice, side, instruction: 0, span: None }
+        Self { peer, program, domain, protocols, side, instruction: 0, span: None }
     }
 
     /// Runs the program and opens its output: `Some` at the client, signed (indices as they are).
@@ -104,7 +104,7 @@ pub struct Model<'a, D: Domain> {
     /// Its domain.
     pub domain: D,
     /// Its lattice layers.
-    pub lattice: &'a Lattice<D>,
+    pub protocols: &'a Protocols<D>,
     /// The weights of these.
     pub prepared: &'a Prepared,
 }
@@ -115,9 +115,9 @@ pub struct Model<'a, D: Domain> {
 /// As the link and the peer behave.
 pub fn receive_keys<D: Domain>(
     peer: &mut Peer,
-    lattice: &Lattice<D>,
+    protocols: &Protocols<D>,
 ) -> Result<Option<ServerKeys<D>>> {
-    let Some(setup) = lattice.setup() else { return Ok(None) };
+    let Some(setup) = protocols.setup() else { return Ok(None) };
     let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
     let threads = peer.session().threads();
     setup.receive(peer.main(), threads).map(Some)
@@ -129,9 +129,9 @@ pub fn receive_keys<D: Domain>(
 /// As the link behaves.
 pub fn send_keys<D: Domain>(
     peer: &mut Peer,
-    lattice: &Lattice<D>,
+    protocols: &Protocols<D>,
 ) -> Result<Option<ClientKeys<D>>> {
-    let Some(setup) = lattice.setup() else { return Ok(None) };
+    let Some(setup) = protocols.setup() else { return Ok(None) };
     let _span = peer.session().span("lattice encryption", "keys", Phase::Setup);
     let threads = peer.session().threads();
     setup.send(peer.main(), threads, &mut Prg::from_os()?).map(Some)
@@ -146,9 +146,9 @@ pub fn serve_input<D: NetDomain>(
     model: Model<'_, D>,
     keys: Option<&ServerKeys<D>>,
 ) -> Result<()> {
-    let Model { program: Program { public, weights }, domain, lattice, prepared } = model;
+    let Model { program: Program { public, weights }, domain, protocols, prepared } = model;
     let side = Serving::new(weights, prepared, keys, peer.session().threads())?;
-    TwoParty::new(peer, public, domain, lattice, side).run(|_, _, _| {}).map(drop)
+    TwoParty::new(peer, public, domain, protocols, side).run(|_, _, _| {}).map(drop)
 }
 
 /// One inference as the client: its output, signed (indices as they are). `tell` hears the number of each
@@ -159,13 +159,13 @@ pub fn serve_input<D: NetDomain>(
 pub fn ask<D: NetDomain>(
     peer: &mut Peer,
     program: &PublicProgram,
-    lattice: &Lattice<D>,
+    protocols: &Protocols<D>,
     domain: D,
     keys: Option<&ClientKeys<D>>,
     input: &[i64],
     tell: impl FnMut(usize, usize, &str),
 ) -> Result<Vec<i64>> {
     let side = Asking::new(input, keys)?;
-    let opened = TwoParty::new(peer, program, domain, lattice, side).run(tell)?;
+    let opened = TwoParty::new(peer, program, domain, protocols, side).run(tell)?;
     Ok(opened.unwrap_or_default())
 }

@@ -128,6 +128,7 @@ fn two_servers_or_a_client_that_requires_something_else() {
         ("--scale", "11", "scale"),
         ("--radix", "5", "radix"),
         ("--backend", "he", "backend"),
+        ("--truncation", "one-bit-error", "truncation"),
         ("--domain", "field", "domain"),
         ("--output", "logits", "output"),
         ("--model", "digits", "model"),

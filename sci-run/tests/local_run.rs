@@ -114,6 +114,23 @@ fn oblivious_transfer_over_rings_and_fields() {
 }
 
 #[test]
+fn inexact_truncation_is_named_and_cheaper() {
+    let line = ["--json", "--model", "breast-cancer", "--backend", "ot"];
+    let exact = run(&line).succeeded().json();
+    let line = [&line[..], &["--truncation", "one-bit-error"]].concat();
+    let inexact = run(&line).succeeded().json();
+    assert_eq!((&exact["exact"], &inexact["exact"]), (&true.into(), &false.into()));
+    let truncations = |report: &Value| -> u64 {
+        let layers = report["layers"].as_array().unwrap();
+        let truncations = layers.iter().filter(|layer| layer["op"] == "Truncate");
+        truncations.map(|layer| layer["bytes"].as_u64().unwrap()).sum()
+    };
+    assert!(truncations(&inexact) < truncations(&exact));
+    let text = run(&["--model", "breast-cancer", "--truncation", "one-bit-error"]).succeeded();
+    assert!(text.stdout.contains("NOT exact"), "{text:?}");
+}
+
+#[test]
 fn numbers_that_wrap_wrap_alike() {
     // Far too few bits: the predictions mean nothing, but they are the same on both sides.
     let line = ["--json", "--model", "breast-cancer", "--bitwidth", "22", "--scale", "10"];

@@ -10,7 +10,7 @@ use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
 use sci_run::cost;
-use sci_run::linear::{Lattice, Prepared};
+use sci_run::linear::{Prepared, Protocols};
 use sci_run::two_party::{Model, ask, serve_input};
 
 const BITS: u32 = 37;
@@ -27,13 +27,15 @@ fn input(seed: u64, program: &Program, magnitude: usize) -> Vec<i64> {
 
 fn secure(program: &Program, input: &[i64], settings: Settings) -> Vec<i64> {
     let domain = Ring::new(BITS).unwrap();
-    let lattice = &Lattice::none();
-    let prepared = &Prepared::new(lattice, program, 0).unwrap();
-    let model = Model { program, domain, lattice, prepared };
+    let protocols = &Protocols::none();
+    let prepared = &Prepared::new(protocols, program, 0).unwrap();
+    let model = Model { program, domain, protocols, prepared };
     let (_, client) = run_peers(
         settings,
         |peer| serve_input(peer, model, None).map_err(fail),
-        |peer| ask(peer, &program.public, lattice, domain, None, input, |_, _, _| {}).map_err(fail),
+        |peer| {
+            ask(peer, &program.public, protocols, domain, None, input, |_, _, _| {}).map_err(fail)
+        },
     )
     .unwrap();
     client.value
@@ -42,8 +44,8 @@ fn secure(program: &Program, input: &[i64], settings: Settings) -> Vec<i64> {
 /// Bytes of what is not a product.
 fn bytes(program: &Program, settings: Settings) -> u64 {
     let domain = Ring::new(BITS).unwrap();
-    let lattice = Lattice::none();
-    let layers = cost::layers(&program.public, domain, &lattice, settings).unwrap();
+    let protocols = Protocols::none();
+    let layers = cost::layers(&program.public, domain, &protocols, settings).unwrap();
     let others = layers.iter().filter(|layer| !matches!(layer.op, "Conv" | "Linear"));
     others.map(|layer| layer.cost.server_to_client + layer.cost.client_to_server).sum()
 }

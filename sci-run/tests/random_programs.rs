@@ -9,7 +9,9 @@ use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
 use sci_ot::{OtKind, Peer};
 use sci_run::cost;
-use sci_run::linear::{Assignment, Engine, Lattice, Packing, Prepared, Privacy, Style, candidate};
+use sci_run::linear::{
+    Assignment, Engine, Packing, Prepared, Privacy, Protocols, Style, candidate,
+};
 use sci_run::two_party::{Model, NetDomain, ask, receive_keys, send_keys, serve_input};
 
 fn fail(e: athos::Error) -> sci_core::Error {
@@ -35,7 +37,7 @@ fn lattice<D: NetDomain>(
     domain: D,
     which: Lattices,
     packing: Packing,
-) -> Lattice<D> {
+) -> Protocols<D> {
     let style = Style { packing, privacy: Privacy::Run };
     let assignment = Assignment::of(program, |at| {
         let wanted = match which {
@@ -48,7 +50,7 @@ fn lattice<D: NetDomain>(
             false => Engine::Ot,
         }
     });
-    Lattice::plan(program, domain, &assignment, style).unwrap()
+    Protocols::plan(program, domain, &assignment, style).unwrap()
 }
 
 fn case(seed: u64, bits: u32, settings: Settings, which: Lattices) {
@@ -65,20 +67,20 @@ fn case_over<D: NetDomain>(
     let program = random_program(seed, domain.any()).unwrap();
     let input = random_input(seed, &program.public).unwrap();
     let expected = athos::cleartext::run(&program, &input).unwrap();
-    let lattice = &lattice(&program.public, domain, which, packing);
-    let prepared = &Prepared::new(lattice, &program, seed % 2 * 1_000_000).unwrap();
-    let model = Model { program: &program, domain, lattice, prepared };
+    let protocols = &lattice(&program.public, domain, which, packing);
+    let prepared = &Prepared::new(protocols, &program, seed % 2 * 1_000_000).unwrap();
+    let model = Model { program: &program, domain, protocols, prepared };
     let (server, client) = run_peers(
         settings,
         |peer| {
-            let keys = receive_keys(peer, lattice).map_err(fail)?;
+            let keys = receive_keys(peer, protocols).map_err(fail)?;
             serve_input(peer, model, keys.as_ref()).map_err(fail)?;
             Ok(figures(peer))
         },
         |peer| {
-            let keys = send_keys(peer, lattice).map_err(fail)?;
+            let keys = send_keys(peer, protocols).map_err(fail)?;
             let tell = |_: usize, _: usize, _: &str| {};
-            ask(peer, &program.public, lattice, domain, keys.as_ref(), &input, tell).map_err(fail)
+            ask(peer, &program.public, protocols, domain, keys.as_ref(), &input, tell).map_err(fail)
         },
     )
     .unwrap_or_else(|e| panic!("seed {seed}, Z_{domain}, {which:?}: {e}\n{}", program.public));
@@ -86,7 +88,7 @@ fn case_over<D: NetDomain>(
 
     // Instructions of a layer share a span if name and operation agree.
     let mut predicted: Vec<(String, u64, u64, u32)> = Vec::new();
-    for layer in cost::layers(&program.public, domain, lattice, settings).unwrap() {
+    for layer in cost::layers(&program.public, domain, protocols, settings).unwrap() {
         let name = format!("{} {}", layer.name, layer.op);
         let c = layer.cost;
         match predicted.iter_mut().find(|p| p.0 == name) {
@@ -109,7 +111,7 @@ fn case_over<D: NetDomain>(
         })
         .collect();
     // A request follows keys in one flight, and an opening follows a response: both go the same way.
-    if lattice.setup().is_some() {
+    if protocols.setup().is_some() {
         for (measured, predicted) in measured.iter_mut().zip(&predicted) {
             measured.3 += u32::from(measured.3 + 1 == predicted.3);
         }

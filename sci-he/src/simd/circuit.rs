@@ -69,6 +69,15 @@ impl Circuit {
         self.lines.iter().map(|line| line.columns.len()).sum()
     }
 
+    /// Which copies of each request some product uses.
+    pub(super) fn used(&self) -> Vec<Vec<bool>> {
+        let mut used = vec![vec![false; self.copies()]; self.requests];
+        for product in self.products.iter().flatten() {
+            used[product.request][product.copy] = true;
+        }
+        used
+    }
+
     /// Sums of a response.
     pub(super) fn groups(&self) -> usize {
         self.giants * (1 + usize::from(self.swap))
@@ -101,6 +110,23 @@ impl Circuit {
         }
         elements.remove(&1);
         elements
+    }
+
+    /// Rotations of the requests of a unit.
+    pub(super) fn early(&self) -> usize {
+        let moves = |amount| usize::from(self.rotation(amount) != 1);
+        let mut count = 0;
+        for used in self.used() {
+            let mut rest = used.as_slice();
+            for line in &self.lines {
+                let (now, later) = rest.split_at(line.columns.len());
+                count += moves(line.hop) * usize::from(rest.contains(&true));
+                let columns = line.columns.iter().zip(now).filter(|(_, used)| **used);
+                count += columns.map(|(&column, _)| moves(column)).sum::<usize>();
+                rest = later;
+            }
+        }
+        count
     }
 
     /// Rotations of sums for one response.
@@ -225,11 +251,11 @@ impl Weighing {
         let rotate = 2.0 * transform * all + 2.0 * digits * all * multiply + 2.0 * q * 2.0 * n;
         let responses = circuit.products.len() as f64;
         let products: usize = circuit.products.iter().map(Vec::len).sum();
-        let unit = circuit.requests as f64
-            * (decompose * circuit.lines.len() as f64
-                + rotate * circuit.copies() as f64
-                + 3.0 * q * transform
-                + self.request_len as f64 * BYTE)
+        let copies = circuit.used().iter().flatten().filter(|used| **used).count() as f64;
+        let lines = copies * circuit.lines.len() as f64 / circuit.copies() as f64;
+        let unit = decompose * lines
+            + rotate * copies
+            + circuit.requests as f64 * (3.0 * q * transform + self.request_len as f64 * BYTE)
             + products as f64 * 2.0 * q * multiply
             + responses
                 * ((decompose + rotate) * circuit.late() as f64

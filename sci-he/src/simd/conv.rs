@@ -123,6 +123,15 @@ impl ConvPacking {
         self.geometry.in_channels() * self.phases.len()
     }
 
+    /// The input channel and the phase that a channel stands for: group by group, and phase by phase
+    /// within a group, so that most requests hold one phase and meet its taps only.
+    fn source(&self, channel: usize) -> (usize, usize) {
+        let group_in = self.geometry.group_in();
+        let per_group = group_in * self.phases.len();
+        let within = channel % per_group;
+        (channel / per_group * group_in + within % group_in, within / group_in)
+    }
+
     fn box_shape(&self) -> [usize; 3] {
         [0, 1, 2].map(|axis| self.tile[axis] + self.reach[axis])
     }
@@ -161,8 +170,8 @@ impl ConvPacking {
     fn distances(&self) -> Vec<Vec<Arc<Vec<Distance>>>> {
         let (all, filters) = (self.channels(), self.geometry.out_channels());
         let block = 2 * self.half;
-        // Without groups, blocks differ only in how many members and phases they have.
-        let mut known: HashMap<[usize; 3], Arc<Vec<Distance>>> = HashMap::new();
+        // Without groups, blocks of one phase differ only in how many members they have.
+        let mut known: HashMap<[usize; 4], Arc<Vec<Distance>>> = HashMap::new();
         (0..filters.div_ceil(block))
             .map(|response| {
                 (0..all.div_ceil(block))
@@ -170,11 +179,11 @@ impl ConvPacking {
                         if self.geometry.groups() > 1 {
                             return Arc::new(self.pair_distances(response, request));
                         }
-                        let key = [
-                            self.members(response, filters),
-                            self.members(request, all),
-                            request * block % self.phases.len(),
-                        ];
+                        let (members, first) = (self.members(request, all), request * block);
+                        let (_, phase) = self.source(first);
+                        let (_, last) = self.source(first + members - 1);
+                        let mixed = if phase == last { 0 } else { first + 1 };
+                        let key = [self.members(response, filters), members, phase, mixed];
                         let found = known
                             .entry(key)
                             .or_insert_with(|| Arc::new(self.pair_distances(response, request)));
@@ -199,7 +208,7 @@ impl ConvPacking {
                 let from = channel - first;
                 let swap = usize::from(from / half != place / half);
                 let distance = from % half + half - 1 - place % half;
-                let phase = channel % self.phases.len();
+                let (_, phase) = self.source(channel);
                 seen[(swap * (2 * half - 1) + distance) * self.phases.len() + phase] = true;
             }
         }
@@ -312,8 +321,9 @@ impl Packing for ConvPacking {
         let first = self.tile_outputs(tile).map(|range| range.start);
         for place in 0..self.members(request, self.channels()) {
             let channel = request * 2 * self.half + place;
-            let shift = self.phases[channel % self.phases.len()].shift;
-            let plane = image * geometry.in_channels() + channel / self.phases.len();
+            let (channel, phase) = self.source(channel);
+            let shift = self.phases[phase].shift;
+            let plane = image * geometry.in_channels() + channel;
             let source = &x[plane * geometry.input_plane()..][..geometry.input_plane()];
             let coordinate = |axis: usize, i: usize| {
                 ((first[axis] + i) * window.stride[axis] + shift[axis])
@@ -348,15 +358,18 @@ impl Packing for ConvPacking {
             let (base, from) = (sum.div_euclid(half as i64), sum.rem_euclid(half as i64));
             let Ok(base) = usize::try_from(base) else { continue };
             let channel = request_channel(product.request, half, row ^ swap, from as usize);
-            let Some(within) = (channel / self.phases.len())
+            let (channel, phase) = self.source(channel);
+            let Some(within) = channel
                 .checked_sub(filter / geometry.group_out() * geometry.group_in())
                 .filter(|&within| within < geometry.group_in())
             else {
                 continue;
             };
             let offset = [base / (height * width), base / width % height, base % width];
-            let phase = &self.phases[channel % self.phases.len()];
-            let Some(&(_, tap)) = phase.taps.iter().find(|(at, _)| *at == offset) else { continue };
+            let Some(&(_, tap)) = self.phases[phase].taps.iter().find(|(at, _)| *at == offset)
+            else {
+                continue;
+            };
             let taps = geometry.window().taps();
             // The sum stands giant·step slots further until that rotation is made, and in the other
             // row if rows are exchanged after it.

@@ -21,6 +21,9 @@ const SHORT: usize = 32;
 /// Rotation keys by automorphism.
 pub(super) type RotationKeys = BTreeMap<usize, RotationKey>;
 
+/// Copies of one request; those that no product uses are missing.
+pub(super) type Copies = Vec<Option<Ciphertext>>;
+
 /// Makes plaintexts of products.
 #[derive(Debug)]
 pub(super) struct Plaintexts {
@@ -113,28 +116,38 @@ impl<'a, D: Domain> Evaluator<'a, D> {
         self.keys.get(&element).map(Some).ok_or_else(missing)
     }
 
-    /// All rotated copies of a request, in the order of the lines.
-    pub(super) fn copies(&mut self, request: &Ciphertext) -> Result<Vec<Ciphertext>> {
+    /// The rotated copies of a request that are used, in the order of the lines.
+    pub(super) fn copies(&mut self, request: &Ciphertext, used: &[bool]) -> Result<Copies> {
         let circuit = self.circuit;
         let mut copies = Vec::with_capacity(circuit.copies());
         let mut start = request.clone();
+        let mut rest = used;
         for line in &circuit.lines {
+            if !rest.contains(&true) {
+                break;
+            }
             if let Some(key) = self.key(circuit.rotation(line.hop))? {
                 self.switcher.decompose(&start);
                 start = self.switcher.rotate(&start, key);
             }
             let mut decomposed = false;
-            for &column in &line.columns {
+            let (now, later) = rest.split_at(line.columns.len());
+            for (&column, &used) in line.columns.iter().zip(now) {
+                if !used {
+                    copies.push(None);
+                    continue;
+                }
                 let Some(key) = self.key(circuit.rotation(column))? else {
-                    copies.push(start.clone());
+                    copies.push(Some(start.clone()));
                     continue;
                 };
                 if !decomposed {
                     self.switcher.decompose(&start);
                     decomposed = true;
                 }
-                copies.push(self.switcher.rotate(&start, key));
+                copies.push(Some(self.switcher.rotate(&start, key)));
             }
+            rest = later;
         }
         Ok(copies)
     }
@@ -143,7 +156,7 @@ impl<'a, D: Domain> Evaluator<'a, D> {
     pub(super) fn respond(
         &mut self,
         response: usize,
-        copies: &[Vec<Ciphertext>],
+        copies: &[Copies],
         plaintexts: &[u32],
     ) -> Result<Ciphertext> {
         let circuit = self.circuit;
@@ -184,7 +197,7 @@ impl<'a, D: Domain> Evaluator<'a, D> {
         &mut self,
         response: usize,
         side: usize,
-        copies: &[Vec<Ciphertext>],
+        copies: &[Copies],
         plaintexts: &[u32],
         step: Option<&RotationKey>,
     ) -> Ciphertext {
@@ -205,7 +218,7 @@ impl<'a, D: Domain> Evaluator<'a, D> {
         &self,
         response: usize,
         group: usize,
-        copies: &[Vec<Ciphertext>],
+        copies: &[Copies],
         plaintexts: &[u32],
     ) -> Ciphertext {
         let (n, period) = (self.context.n(), self.circuit.period);
@@ -231,7 +244,7 @@ impl<'a, D: Domain> Evaluator<'a, D> {
                         }
                     }
                     let product = &products[at];
-                    let copy = &copies[product.request][product.copy];
+                    let Some(copy) = &copies[product.request][product.copy] else { continue };
                     let (x0, x1) = (&copy.c0[range.clone()], &copy.c1[range.clone()]);
                     let w = &plaintexts[at * len + i * period..at * len + (i + 1) * period];
                     if run >= BLOCK {

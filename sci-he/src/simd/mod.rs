@@ -25,6 +25,23 @@
 //! sparse polynomials and weights stay small in memory; the server adds its share to the requests
 //! homomorphically; the error is bounded and flooded at full modulus as above instead of by a fixed
 //! number of bits; parameters keep to the security table with all keys counted.
+//!
+//! *What was measured.* `cargo bench -p sci-he --bench slots` over the 37-bit prime, 12-bit weights, 2^-40
+//! for the run, one thread a party: CPU seconds of both parties and MiB, beside the original's on a
+//! machine of the same class. All of ResNet50's convolutions and its classifier take 74 s, 393 MiB and
+//! 64 rotation keys of 40 MiB together (the original: 231 MiB of keys); `-- resnet50` runs them and
+//! checks every output.
+//!
+//! | layer | s | MiB | original s | original MiB |
+//! |---|---|---|---|---|
+//! | 230x230x3, 7x7, 64, stride 2 | 1.6 | 14.6 | 61.4 | 406 |
+//! | 56x56x64, 3x3, 64 | 1.3 | 7.7 | 35.9 | 16.0 |
+//! | 56x56x64, 1x1, 256 | 0.8 | 15.9 | 15.2 | 28.0 |
+//! | 14x14x256, 3x3, 256 | 1.5 | 1.9 | 23.5 | 4.0 |
+//! | 7x7x2048, 1x1, 512 | 1.1 | 2.8 | 12.9 | 6.5 |
+//! | 2048 to 1001 | 0.10 | 0.68 | 2.9 | 0.50 |
+//!
+//! The classifier takes four requests rather than one so that few rotation keys do.
 
 mod circuit;
 mod context;
@@ -188,10 +205,7 @@ impl<D: Domain> Layer<D> {
     /// Rotations of a run: of requests and of sums.
     pub fn rotations(&self) -> [usize; 2] {
         let circuit = self.packing.circuit();
-        let hops = circuit.lines.iter().filter(|line| circuit.rotation(line.hop) != 1).count();
-        let columns = circuit.lines.iter().flat_map(|line| &line.columns);
-        let columns = columns.filter(|&&column| circuit.rotation(column) != 1).count();
-        [self.requests() * (hops + columns), self.responses() * circuit.late()]
+        [self.packing.units() * circuit.early(), self.responses() * circuit.late()]
     }
 
     /// Coefficients that the responses of a run send, for [`Privacy::Run`]: those of all slots,

@@ -207,10 +207,12 @@ impl<D: Domain> Layer<D> {
         if inbox.0.len() != self.requests() || !weights.fit(self) {
             return Err(Error::misuse("weights or requests of another layer"));
         }
+        let used = circuit.used();
         let evaluator = || Evaluator::new(&self.context, circuit, &keys.rotations);
         let mut output = Zeroizing::new(vec![0; self.output_len()]);
         for (unit, requests) in inbox.0.chunks_exact(circuit.requests).enumerate() {
-            let copies = workers.map(requests.len(), |i| evaluator().copies(&requests[i]));
+            let copies =
+                workers.map(requests.len(), |i| evaluator().copies(&requests[i], &used[i]));
             let copies = copies.into_iter().collect::<Result<Vec<_>>>()?;
             for range in windows(circuit.products.len(), workers) {
                 let seeds = seeds(range.len(), prg);

@@ -212,6 +212,10 @@ pub(super) struct PlanArgs {
     /// OT extension [default: silent]
     #[arg(long, value_enum)]
     pub(super) ot: Option<Ot>,
+    /// Exact truncation, or one that may be one below: cheaper, and the result is no longer that of the cleartext
+    /// run [default: faithful]
+    #[arg(long, value_enum)]
+    pub(super) truncation: Option<Truncation>,
     /// Bits of a digit in comparisons, 1..=8 [default: by cost]
     #[arg(long, value_name = "BITS")]
     pub(super) radix: Option<u32>,
@@ -290,6 +294,12 @@ pub(super) enum Packing {
 pub(super) enum HePrivacy {
     Run,
     Coefficient,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Truncation {
+    Faithful,
+    OneBitError,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,6 +17,7 @@ use sci_ot::OtKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+use truncation::Exactness;
 
 /// Where the embedded models were validated.
 const DEFAULT_BITWIDTH: u32 = 37;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub backend: Backend,
     /// Ring or field.
     pub domain: Option<DomainKind>,
+    /// Whether truncations are exact.
+    pub exactness: Exactness,
     /// How lattice encryption places values.
     pub packing: Option<Packing>,
     /// What the flooding of its responses promises.
@@ -112,6 +115,14 @@ impl Plan {
             Some(args::HePrivacy::Run) | None => Privacy::Run,
         };
         let domain = args.domain;
+        let exactness = match args.truncation {
+            None | Some(args::Truncation::Faithful) => Exactness::Faithful,
+            Some(args::Truncation::OneBitError) => Exactness::OneBitError,
+        };
+        if exactness == Exactness::OneBitError && domain == Some(DomainKind::Field) {
+            let cause = "--truncation one-bit-error is there for --domain ring alone";
+            return Err(Failure::usage(cause).hint("--domain ring"));
+        }
         let ot = match args.ot {
             Some(Ot::Iknp) => OtKind::Iknp,
             Some(Ot::Silent) | None => OtKind::Silent,
@@ -139,6 +150,7 @@ impl Plan {
                 output,
                 backend,
                 domain,
+                exactness,
                 packing,
                 privacy,
                 ot,
@@ -232,6 +244,7 @@ pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
         inputs: args.input,
         connect: args.connect,
         requirements,
+        exactness: plan.exactness,
         expect_digest: args.expect_digest.as_deref().map(digest).transpose()?,
         max_elements: args.max_elements,
         max_memory,

@@ -1,7 +1,7 @@
 //! The server's weights as plaintexts of the lattice engine.
 
 use super::packing::Weights;
-use super::{Lattice, factor};
+use super::{Protocols, factor};
 use athos::{Error, Program, Result};
 use sci_core::Domain;
 
@@ -15,9 +15,13 @@ impl Prepared {
     ///
     /// # Errors
     /// Weights that do not fit their declaration.
-    pub fn new<D: Domain>(lattice: &Lattice<D>, program: &Program, memory: u64) -> Result<Self> {
+    pub fn new<D: Domain>(
+        protocols: &Protocols<D>,
+        program: &Program,
+        memory: u64,
+    ) -> Result<Self> {
         let mut left = memory;
-        let layers = lattice.layers().iter().zip(&program.public.instructions);
+        let layers = protocols.layers().iter().zip(&program.public.instructions);
         let weights = layers.map(|(layer, instruction)| {
             let (Some(layer), Some(weight)) = (layer, factor(&instruction.op)) else {
                 return Ok(None);

@@ -9,6 +9,7 @@ use sci_core::{AnyDomain, Domain, Party};
 use sci_ot::OtKind;
 use std::fmt::Write;
 use std::time::Duration;
+use truncation::Exactness;
 
 /// What one party measured.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Figures<'a> {
     pub connecting: Duration,
     /// Which engines the server allowed.
     pub backend: Backend,
+    /// The kind of truncation.
+    pub exactness: Exactness,
     /// The OT engine.
     pub ot: OtKind,
     /// Threads that it used.
@@ -41,7 +44,7 @@ impl Figures<'_> {
             bitwidth: parameters::bitwidth(program.domain),
             scale: program.scale,
             ot: Some(self.ot.name().into()),
-            exact: true,
+            exact: self.exactness == Exactness::Faithful,
             threads: self.threads,
             link: None,
             predictions: None,

@@ -32,6 +32,9 @@ fn settings(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     if let Some(link) = &report.link {
         write!(to, ", link {link}")?;
     }
+    if !report.exact {
+        write!(to, ", NOT exact: truncations may be one below")?;
+    }
     writeln!(to, "\ndigest {}", report.digest)
 }
 

@@ -62,6 +62,7 @@ pub(super) fn show<D: NetDomain>(
     let request = Request {
         backend: compile.plan.backend,
         style: compile.plan.style_over(domain.any()),
+        exactness: compile.plan.exactness,
         link: compile.link,
         threads: party::cores(),
         ot: compile.plan.ot,
@@ -115,7 +116,7 @@ fn table<D: Domain>(
         threads: request.threads,
         plan: decision.assignment.to_string(),
         radix: decision.settings.radix,
-        key_bytes: decision.lattice.key_cost().bytes(),
+        key_bytes: decision.protocols.key_cost().bytes(),
         products: alternatives.iter().map(row).collect(),
     }
 }

@@ -31,8 +31,15 @@ impl Oracle {
         let mut requests = Vec::new();
         for link in links {
             for backend in [Backend::Auto, Backend::Ot, Backend::He] {
-                let request =
-                    Request { backend, style, link, threads, ot: plan.ot, radix: plan.radix };
+                let request = Request {
+                    backend,
+                    style,
+                    exactness: plan.exactness,
+                    link,
+                    threads,
+                    ot: plan.ot,
+                    radix: plan.radix,
+                };
                 requests.push((format!("{} {link}", backend.name()), request));
             }
         }

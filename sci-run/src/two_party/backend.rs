@@ -20,7 +20,7 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
     fn enter_layer(&mut self, index: usize, name: &str, op: &'static str) -> Result<()> {
         self.instruction = index;
         self.span = None;
-        let engine = match self.lattice.layer(index) {
+        let engine = match self.protocols.layer(index) {
             Some(_) => Engine::He,
             None => Engine::Ot,
         };
@@ -143,8 +143,9 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         sign: Sign,
         precision: Precision,
     ) -> Result<Tensor<D>> {
-        let (d, sign, precision) = (divisor(shift)?, sign_of(sign), bits_of(precision));
-        Ok(Tensor::Values(D::quotient(self.peer, x.values()?, d, sign, precision)?))
+        let (sign, precision) = (sign_of(sign), bits_of(precision));
+        let (x, exactness) = (x.values()?, self.protocols.exactness());
+        Ok(Tensor::Values(D::truncated(self.peer, x, shift, sign, precision, exactness)?))
     }
 
     fn arg_max(
@@ -168,14 +169,6 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
             inputs.iter().map(|x| Ok(x.values()?.values())).collect::<Result<_>>()?;
         Ok(Tensor::Values(Shares::from_canonical(self.domain, rearrange.apply(&inputs)?)))
     }
-}
-
-/// 2^shift as a divisor.
-///
-/// # Errors
-/// [`Error::Misuse`] for a shift that no domain has.
-pub(crate) fn divisor(shift: u32) -> Result<u64> {
-    1u64.checked_shl(shift).ok_or_else(|| Error::Misuse(format!("a shift by {shift}")))
 }
 
 /// What the protocols call what the compiler knows of a sign.

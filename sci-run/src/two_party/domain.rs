@@ -1,17 +1,112 @@
 //! What a domain must offer for programs to run over it.
 
-use sci_core::{Cost, Result, Shares};
+use millionaires::Precision;
+use sci_core::{Cost, Error, Field, Result, Ring, Shares};
 use sci_ot::linear::{Matrix, Product, ProductDomain, matmul};
+use sci_ot::peer::Settings;
 use sci_ot::{OtKind, Peer};
 use truncation::avgpool::QuotientDomain;
+use truncation::truncate::{truncate_with, truncate_with_cost};
+use truncation::{Exactness, Sign};
 
 /// Rows, inner and columns of a product of the server's weights and the client's shares.
 pub type ProductShape = [usize; 3];
 
 /// A domain with signs, quotients, and products by OT.
-pub trait NetDomain: QuotientDomain + ProductDomain {}
+pub trait NetDomain: QuotientDomain + ProductDomain {
+    /// Shares of floor(x / 2^shift), or with [`Exactness::OneBitError`], which exists over Z_2^l for numbers of
+    /// full width, of that or one less.
+    ///
+    /// # Errors
+    /// As the link and the peer behave.
+    fn truncated(
+        peer: &mut Peer,
+        x: &Shares<Self>,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+        exactness: Exactness,
+    ) -> Result<Shares<Self>>;
 
-impl<D: QuotientDomain + ProductDomain> NetDomain for D {}
+    /// The cost of [`NetDomain::truncated`].
+    ///
+    /// # Errors
+    /// A shift that the domain does not have.
+    fn truncated_cost(
+        self,
+        n: usize,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+        exactness: Exactness,
+        settings: Settings,
+    ) -> Result<Cost>;
+}
+
+impl NetDomain for Ring {
+    fn truncated(
+        peer: &mut Peer,
+        x: &Shares<Self>,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+        exactness: Exactness,
+    ) -> Result<Shares<Self>> {
+        match (exactness, precision) {
+            (Exactness::OneBitError, Precision::Full) => {
+                truncate_with(peer, x, shift, sign, exactness)
+            }
+            _ => Self::quotient(peer, x, divisor(shift)?, sign, precision),
+        }
+    }
+
+    fn truncated_cost(
+        self,
+        n: usize,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+        exactness: Exactness,
+        settings: Settings,
+    ) -> Result<Cost> {
+        match (exactness, precision) {
+            (Exactness::OneBitError, Precision::Full) => {
+                truncate_with_cost(n, self, shift, sign, exactness, settings)
+            }
+            _ => self.quotient_cost(n, divisor(shift)?, sign, precision, settings),
+        }
+    }
+}
+
+impl NetDomain for Field {
+    fn truncated(
+        peer: &mut Peer,
+        x: &Shares<Self>,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+        _: Exactness,
+    ) -> Result<Shares<Self>> {
+        Self::quotient(peer, x, divisor(shift)?, sign, precision)
+    }
+
+    fn truncated_cost(
+        self,
+        n: usize,
+        shift: u32,
+        sign: Sign,
+        precision: Precision,
+        _: Exactness,
+        settings: Settings,
+    ) -> Result<Cost> {
+        self.quotient_cost(n, divisor(shift)?, sign, precision, settings)
+    }
+}
+
+/// 2^shift as a divisor.
+fn divisor(shift: u32) -> Result<u64> {
+    1u64.checked_shl(shift).ok_or_else(|| Error::misuse(format!("a shift by {shift}")))
+}
 
 /// Shares of W X for the client's X, the cheapest way; two rounds.
 ///

@@ -38,7 +38,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         bias: Option<WeightId>,
         repeat: impl FnOnce(&[u64]) -> Result<Vec<u64>> + Send,
     ) -> Result<Option<Shares<D>>> {
-        let Some(layer) = self.lattice.layer(self.instruction) else { return Ok(None) };
+        let Some(layer) = self.protocols.layer(self.instruction) else { return Ok(None) };
         let mut out = self.side.lattice(self.peer.main(), self.instruction, layer, x)?;
         if let Some(bias) = bias {
             let domain = self.domain;

@@ -38,8 +38,12 @@ fn measured_errors_agree_with_the_budget() {
         assert!((fresh / (10.5f64 + 1.0 / 3.0).sqrt() - 1.0).abs() < 0.05, "{fresh}");
 
         let mut evaluator = Evaluator::new(context, circuit, &keys.server.rotations);
-        let copies: Vec<_> =
-            inbox.ciphertexts().iter().map(|x| evaluator.copies(x).unwrap()).collect();
+        let copies: Vec<_> = inbox
+            .ciphertexts()
+            .iter()
+            .zip(circuit.used())
+            .map(|(x, used)| evaluator.copies(x, &used).unwrap())
+            .collect();
         let growth =
             Growth { requests: 1, period: 1, uses: 0, reuse: 0, after_hops: vec![], late: 0 };
         let base = params.deviation(&growth);
@@ -55,7 +59,8 @@ fn measured_errors_agree_with_the_budget() {
                 (0..2 * row).map(|i| slots[i / row * row + (i % row + column) % row]).collect();
             context.encode(&moved)
         };
-        let rotated = spread(&keys.secret.errors(context, &copies[0][1], &unknown(1)));
+        let rotated =
+            spread(&keys.secret.errors(context, copies[0][1].as_ref().unwrap(), &unknown(1)));
         assert!(
             rotated < provided.hypot(fresh) && rotated > provided / 3.0,
             "{rotated} {provided}"

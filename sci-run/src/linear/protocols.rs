@@ -1,4 +1,4 @@
-//! The layers of a program that lattice encryption computes.
+//! The protocols of a session: which products lattice encryption computes, and how exact truncations are.
 
 use super::packing::{Layer, Packing, Setup};
 use super::{Assignment, Engine, factor, factor_bits};
@@ -6,6 +6,7 @@ use athos::llil::Op;
 use athos::{PublicProgram, Result};
 use sci_core::{Cost, Domain, Error};
 use sci_he::params;
+use truncation::Exactness;
 
 /// What the flooding of responses promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,15 +39,21 @@ pub struct Style {
 
 /// The logarithm of the coefficients that flooding covers at least: those of the largest networks of the papers.
 const LOG2_COEFFICIENTS: u32 = 24;
-/// That of the inputs that a session may have at least.
-const LOG2_INPUTS: u32 = 4;
+/// That of the inputs that a session may have at least. Batched slots would pay for them with keys of five times
+/// the size.
+fn log2_inputs(packing: Packing) -> u32 {
+    match packing {
+        Packing::Coefficient => 4,
+        Packing::Simd => 0,
+    }
+}
 /// Beyond it there are no parameters.
 const MOST_LOG2: u32 = 60;
 
 /// What covers a session with so many coefficients an inference.
-fn covering(coefficients: u64) -> u32 {
+fn covering(coefficients: u64, packing: Packing) -> u32 {
     let log2 = u64::BITS - coefficients.saturating_sub(1).leading_zeros();
-    (log2 + LOG2_INPUTS).clamp(LOG2_COEFFICIENTS, MOST_LOG2)
+    (log2 + log2_inputs(packing)).clamp(LOG2_COEFFICIENTS, MOST_LOG2)
 }
 
 /// The layer of an instruction, if what a session sends has at most 2^`log2_outputs` coefficients; `None` for
@@ -95,24 +102,31 @@ pub fn candidate<D: Domain>(
 ) -> Result<Option<Layer<D>>> {
     let products = program.instructions.iter().filter(|i| factor(&i.op).is_some());
     let outputs = products.map(|i| i.output.len() as u64).sum();
-    plan_one(program, domain, style, covering(outputs), instruction)
+    plan_one(program, domain, style, covering(outputs, style.packing), instruction)
 }
 
-/// The layers of a program that lattice encryption computes, with the keys that they need. Public: both parties
-/// derive the same from the program and the parameters of the session.
+/// The layers of a program that lattice encryption computes, with the keys that they need, and the kind of its
+/// truncations. Public: both parties derive the same from the program and the parameters of the session.
 #[derive(Debug)]
-pub struct Lattice<D: Domain> {
+pub struct Protocols<D: Domain> {
     layers: Vec<Option<Layer<D>>>,
     setup: Option<Setup<D>>,
     style: Style,
     /// What flooding covers.
     log2_outputs: u32,
+    exactness: Exactness,
 }
 
-impl<D: Domain> Lattice<D> {
-    /// No layers.
+impl<D: Domain> Protocols<D> {
+    /// Everything by OT, exactly.
     pub fn none() -> Self {
-        Self { layers: Vec::new(), setup: None, style: Style::default(), log2_outputs: 0 }
+        Self {
+            layers: Vec::new(),
+            setup: None,
+            style: Style::default(),
+            log2_outputs: 0,
+            exactness: Exactness::Faithful,
+        }
     }
 
     /// Plans the products that are assigned to [`Engine::He`].
@@ -148,13 +162,24 @@ impl<D: Domain> Lattice<D> {
             let layers = numbered.map(|(at, &engine)| layer(at, engine, log2_outputs));
             let layers: Vec<_> = layers.collect::<Result<_>>()?;
             let sent = layers.iter().flatten().map(Layer::response_coefficients).sum();
-            let needed = covering(sent);
+            let needed = covering(sent, style.packing);
             if needed <= log2_outputs {
                 let setup = Setup::new(layers.iter().flatten())?;
-                return Ok(Self { layers, setup, style, log2_outputs });
+                let exactness = Exactness::Faithful;
+                return Ok(Self { layers, setup, style, log2_outputs, exactness });
             }
             log2_outputs = needed;
         }
+    }
+
+    /// The same with this kind of truncation.
+    pub fn truncating(self, exactness: Exactness) -> Self {
+        Self { exactness, ..self }
+    }
+
+    /// Whether truncations are exact.
+    pub fn exactness(&self) -> Exactness {
+        self.exactness
     }
 
     /// The layer of an instruction.
