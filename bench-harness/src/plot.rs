@@ -88,7 +88,7 @@ fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line]) -> Result<()
     for (i, line) in lines.iter().enumerate() {
         let y = 46 + 20 * i as i32;
         let link = if line.link.is_empty() { String::new() } else { format!(", {}", line.link) };
-        write(&format!("{}: {}{link}", line.case, line.protocol), LEFT - 8, y, 12, HPos::Right)?;
+        write(&format!("{}: {}{link}", line.case, line.protocol), LEFT - 8, y, 15, HPos::Right)?;
         let colour = if line.protocol.starts_with("GC") { GARBLED } else { COLOURS[0] };
         let bar = Rectangle::new([(LEFT, y - 7), (at(line.value), y + 7)], colour.filled());
         area.draw(&bar).map_err(text)?;
@@ -99,10 +99,10 @@ fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line]) -> Result<()
             area.draw(&mark).map_err(text)?;
             end = end.max(at(paper));
         }
-        write(&number(line.value), end + 6, y, 12, HPos::Left)?;
+        write(&number(line.value), end + 6, y, 15, HPos::Left)?;
     }
     let y = 54 + 20 * lines.len() as i32;
-    write(&format!("{label}; logarithmic; vertical marks: the paper"), LEFT, y, 12, HPos::Left)
+    write(&format!("{label}; logarithmic; vertical marks: the paper"), LEFT, y, 15, HPos::Left)
 }
 
 fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> Result<()> {
@@ -124,7 +124,7 @@ fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> R
     let x = range(&mut all().map(|p| p.0));
     let y = range(&mut all().map(|p| p.1));
     let mut chart = ChartBuilder::on(area)
-        .caption(title, style(17, HPos::Center))
+        .caption(title, style(21, HPos::Center))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(76)
@@ -137,8 +137,8 @@ fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> R
         .axis_style(INK)
         .bold_line_style(INK.mix(0.3))
         .light_line_style(TRANSPARENT)
-        .label_style(("sans-serif", 12).into_font().color(&INK))
-        .axis_desc_style(("sans-serif", 13).into_font().color(&INK))
+        .label_style(("sans-serif", 15).into_font().color(&INK))
+        .axis_desc_style(("sans-serif", 16).into_font().color(&INK))
         .x_label_formatter(&|x| number(*x))
         .y_label_formatter(&|y| number(*y))
         .draw()
@@ -155,7 +155,7 @@ fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> R
     }
     chart
         .configure_series_labels()
-        .label_font(("sans-serif", 12).into_font().color(&INK))
+        .label_font(("sans-serif", 15).into_font().color(&INK))
         .position(SeriesLabelPosition::UpperLeft)
         .draw()
         .map_err(text)

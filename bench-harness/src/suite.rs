@@ -240,7 +240,10 @@ impl Suite {
     pub fn network(&mut self, run: &network::Run) -> Result<network::Figures> {
         let runs = self.mode.pick(1, RUNS, RUNS);
         let program = self.program.clone();
-        self.resumable(&format!("{run:?}"), |_| network::measure(&program, run, runs))
+        let (bits, scale) = run.fixed;
+        let key =
+            format!("{} {} {} {bits} {scale} {}", run.name, run.backend, run.link, run.threads);
+        self.resumable(&key, |_| network::measure(&program, run, runs))
     }
 }
 
