@@ -48,14 +48,14 @@ pub struct Rates {
     pub row_pad: f64,
     /// For each byte of payload.
     pub byte: f64,
-    /// For each residue of a product of a ciphertext and a plaintext.
-    pub lattice_product: f64,
+    /// Of batched slots, for each residue of a product of a ciphertext and a plaintext.
+    pub slots_product: f64,
     /// For each residue of a request: encryption, and its way into the transformed domain.
-    pub lattice_request: f64,
+    pub slots_request: f64,
     /// For each residue of a response: fresh zero, flooding, and decryption.
-    pub lattice_response: f64,
+    pub slots_response: f64,
     /// For each residue of a rotation of batched slots.
-    pub lattice_rotation: f64,
+    pub slots_rotation: f64,
 }
 
 impl Default for Rates {
@@ -67,10 +67,10 @@ impl Default for Rates {
             row: 45e-9,
             row_pad: 3.2e-9,
             byte: 0.8e-9,
-            lattice_product: 0.6e-9,
-            lattice_request: 20e-9,
-            lattice_response: 60e-9,
-            lattice_rotation: 60e-9,
+            slots_product: 0.6e-9,
+            slots_request: 20e-9,
+            slots_response: 60e-9,
+            slots_rotation: 60e-9,
         }
     }
 }
@@ -105,25 +105,20 @@ impl Rates {
         cpu.max(transfer) + f64::from(cost.rounds) * link.rtt.as_secs_f64() / 2.0
     }
 
-    /// CPU seconds of both parties for a lattice layer whose weights are prepared.
+    /// CPU seconds of both parties for a lattice layer: what the layer itself reckoned with, or the rates.
     pub fn lattice_seconds<D: Domain>(&self, layer: &Layer<D>) -> f64 {
-        let (degree, primes, [requests, products, responses], rotations) = match layer {
-            Layer::Coefficient(layer) => {
-                let (layout, params) = (layer.layout(), layer.context().params());
-                let counts = [layout.requests(), layout.products(), layout.responses()];
-                (params.degree(), params.primes().len(), counts, 0)
-            }
+        match layer {
+            Layer::Coefficient(layer) => layer.estimated_seconds(),
             Layer::Simd(layer) => {
                 let params = layer.context().params();
-                let counts = [layer.requests(), layer.products(), layer.responses()];
-                (params.degree(), params.primes().len(), counts, layer.rotations().iter().sum())
+                let rotations: usize = layer.rotations().iter().sum();
+                (params.degree() * params.primes().len()) as f64
+                    * (layer.products() as f64 * self.slots_product
+                        + layer.requests() as f64 * self.slots_request
+                        + layer.responses() as f64 * self.slots_response
+                        + rotations as f64 * self.slots_rotation)
             }
-        };
-        (degree * primes) as f64
-            * (products as f64 * self.lattice_product
-                + requests as f64 * self.lattice_request
-                + responses as f64 * self.lattice_response
-                + rotations as f64 * self.lattice_rotation)
+        }
     }
 }
 

@@ -46,6 +46,7 @@ pub struct Layer<D: Domain> {
     context: Arc<Context<D>>,
     packing: Option<PackingBase>,
     scalar: bool,
+    seconds: f64,
 }
 
 impl<D: Domain> Layer<D> {
@@ -105,10 +106,17 @@ impl<D: Domain> Layer<D> {
     }
 
     fn plan(form: Form, domain: D, weight_bound: u64, privacy: Privacy) -> Result<Self> {
-        let Plan { layout, params, scalar } =
+        let Plan { layout, params, scalar, seconds } =
             plan::best(&form.geometry, domain, weight_bound, privacy)?;
         let packing = PackingBase::new(&params)?;
-        Ok(Self { form, layout, context: Arc::new(Context::new(params)?), packing, scalar })
+        Ok(Self {
+            form,
+            layout,
+            context: Arc::new(Context::new(params)?),
+            packing,
+            scalar,
+            seconds,
+        })
     }
 
     /// What is where.
@@ -135,6 +143,12 @@ impl<D: Domain> Layer<D> {
     /// prepare.
     pub fn is_scalar(&self) -> bool {
         self.scalar
+    }
+
+    /// CPU seconds of both parties together that planning reckoned with, weights transformed on the fly, on one core
+    /// of the machine that it was fitted to.
+    pub fn estimated_seconds(&self) -> f64 {
+        self.seconds
     }
 
     /// Elements of the input.

@@ -20,6 +20,8 @@ pub(super) struct Plan<D: Domain> {
     pub(super) params: Params<D>,
     /// Multiples of shifted requests by single weights, not transformed polynomials of weights.
     pub(super) scalar: bool,
+    /// CPU seconds of both parties together.
+    pub(super) seconds: f64,
 }
 
 /// Nanoseconds of the parts for one prime at N = 8192, as measured on one core with AVX-512; N scales
@@ -64,7 +66,7 @@ pub(super) fn best<D: Domain>(
 ) -> Result<Plan<D>> {
     let (phases, reach) = phases(geometry);
     let all_channels = geometry.in_channels() * phases.len();
-    let mut best: Option<(f64, Candidate, Params<D>, bool)> = None;
+    let mut best: Option<(Score, Candidate, Params<D>)> = None;
     let mut refused = None;
     for (degree, _) in SECURITY {
         if degree > 8192 && best.is_some() {
@@ -84,10 +86,9 @@ pub(super) fn best<D: Domain>(
         for_each(geometry, all_channels, reach, degree, |mut candidate| {
             loop {
                 if let Some(params) = params(candidate.filters, candidate.levels) {
-                    let (score, scalar) =
-                        score(geometry, all_channels, phases.len(), &candidate, &params);
-                    if best.as_ref().is_none_or(|(least, ..)| score < *least) {
-                        best = Some((score, candidate, params, scalar));
+                    let score = score(geometry, all_channels, phases.len(), &candidate, &params);
+                    if best.as_ref().is_none_or(|(least, ..)| score.total() < least.total()) {
+                        best = Some((score, candidate, params));
                     }
                     break;
                 }
@@ -99,7 +100,7 @@ pub(super) fn best<D: Domain>(
         });
     }
     match (best, refused) {
-        (Some((_, candidate, params, scalar)), _) => {
+        (Some((Score { scalar, seconds, .. }, candidate, params)), _) => {
             let Candidate { tile, channels, pitch, filters, levels, .. } = candidate;
             let geometry = *geometry;
             let layout = Layout {
@@ -118,7 +119,7 @@ pub(super) fn best<D: Domain>(
                 layout.responses(),
                 layout.geometry().output_len(),
             );
-            Ok(Plan { layout, params, scalar })
+            Ok(Plan { layout, params, scalar, seconds })
         }
         (None, Some(error)) => Err(error),
         (None, None) => {
@@ -184,14 +185,29 @@ fn for_each(
     }
 }
 
-/// Bytes, and time in bytes; and whether single weights are the cheaper way to multiply.
+/// What a candidate costs.
+struct Score {
+    bytes: usize,
+    /// On one core, both parties together.
+    seconds: f64,
+    /// Whether single weights are the cheaper way to multiply.
+    scalar: bool,
+}
+
+impl Score {
+    /// Bytes, and time in bytes.
+    fn total(&self) -> f64 {
+        self.bytes as f64 + BYTES_PER_NANOSECOND * 1e9 * self.seconds
+    }
+}
+
 fn score<D: Domain>(
     geometry: &ConvGeometry,
     all_channels: usize,
     phases: usize,
     candidate: &Candidate,
     params: &Params<D>,
-) -> (f64, bool) {
+) -> Score {
     let n = candidate.degree;
     let scale = n as f64 / 8192.0;
     let primes = params.primes().len();
@@ -226,5 +242,5 @@ fn score<D: Domain>(
         + leaves as f64 * prime * (3.0 * TRANSFORM + 2.0 * PASS)
         + joins
         + responses as f64 * 6.0 * (TRANSFORM + PASS);
-    (bytes as f64 + BYTES_PER_NANOSECOND * scale * time, scalar)
+    Score { bytes, seconds: 1e-9 * scale * time, scalar }
 }
