@@ -18,7 +18,8 @@ fn one_server_serves_one_client_after_the_other() {
     let stderr = server.stderr();
     assert!(stderr.contains(&digest), "the server's owner can tell clients the digest: {stderr}");
 
-    let requirements = ["--bitwidth", "37", "--scale", "12", "--backend", "ot", "--domain", "ring"];
+    let requirements =
+        ["--bitwidth", "37", "--scale", "12", "--backend", "auto", "--domain", "ring"];
     let more = ["--ot", "silent", "--radix", "4", "--output", "argmax", "--model", MODEL];
     let line = ["infer", MODEL, "--connect", &address, "--json", "--expect-digest", &digest];
     let second = run(&[&line[..], &requirements, &more].concat()).succeeded().json();
