@@ -163,15 +163,15 @@ fn silent_cost_is_a_bit_for_a_choice() {
         assert_eq!((cost.bytes() * 8 % 1024, cost.cots % 1024, cost.rows), (0, 0, 0));
         (cost.bytes() * 8 / 1024, cost.cots / 1024, cost.rounds)
     };
-    assert_eq!(cost(32, 4), (308, 46, 5));
-    assert_eq!(cost(32, 2), (238, 62, 6));
-    assert_eq!(cost(32, 3), (244, 52, 6));
-    assert_eq!(cost(36, 4), (348, 52, 6));
-    assert_eq!(cost(36, 2), (268, 70, 7));
+    assert_eq!(cost(32, 4), (293, 46, 5));
+    assert_eq!(cost(32, 2), (207, 62, 6));
+    assert_eq!(cost(32, 3), (223, 52, 6));
+    assert_eq!(cost(36, 4), (331, 52, 6));
+    assert_eq!(cost(36, 2), (233, 70, 7));
     let ring = Ring::new(32).unwrap();
     let silent = Settings::over(OtKind::Silent);
     let relu = relu_cost(4096, ring, silent, Precision::Full, MuxForm::Correlated).unwrap();
-    assert_eq!((relu.bytes() * 8 / 4096, relu.cots / 4096), (291 + 66, 47));
+    assert_eq!((relu.bytes() * 8 / 4096, relu.cots / 4096), (276 + 66, 47));
 }
 
 #[test]

@@ -5,16 +5,45 @@
 //! An instance is exactly b N bits on the wire, instances follow each other without gaps.
 //!
 //! **Long messages** (1 to 128 bits) stand one after the other, N per instance, packed to the bit.
+//!
+//! **Shares of a function** ([`Messages::share_short`]). Where the messages are f(k) xor s for a fresh uniform s of
+//! the sender, so that both end with XOR shares of f(choice), the sender may as well take s = f(0) xor pad_0:
+//! message 0 is then its own pad and nothing has to travel for it ([`First::Implied`]). s is as uniform as before,
+//! the pad being uniform, and all other messages are masked by pads that the receiver does not have. For a
+//! receiver that chose 0, f(0) xor s is a pad that it could compute by itself: a simulator that is
+//! given its share r of the output lets the random OTs beneath end in the pad r. An instance is then b (N - 1) bits on the
+//! wire: 7 bits in place of 8 for 1{x > k} at N = 8.
 
 use crate::chosen::{OneOfNReceiver, OneOfNSender};
-use sci_core::{Block, Error, Result, pack};
-use zeroize::Zeroize;
+use crate::kind::OtKind;
+use sci_core::{Bits, Block, Error, Prg, Result, pack};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Pads of one tile: 16 KiB.
 const TILE: usize = 1024;
 
 /// The largest number of message bits of one instance: four bits for each of 256 messages.
 const MAX_WORDS: usize = 16;
+
+/// What becomes of message 0 of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// It is sent as any other.
+    Sent,
+    /// It is its own pad and is not sent: for shares of a function, in instances of at most 64 bits.
+    Implied,
+}
+
+impl First {
+    /// Shares of a function with values of `bits` bits: message 0 is implied over silent OT. Over IKNP
+    /// and KKOT, of whose 256 bits for a row it would save hardly any, messages are those of the papers.
+    pub fn of_shares(ot: OtKind, log_n: u32, bits: u32) -> Self {
+        match ot {
+            OtKind::Silent if bits << log_n <= 64 => Self::Implied,
+            OtKind::Silent | OtKind::Iknp => Self::Sent,
+        }
+    }
+}
 
 /// The messages of one group of an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +56,22 @@ pub struct Messages {
     pub log_n: u32,
     /// Bits of a message.
     pub bits: u32,
+    /// Whether message 0 travels.
+    pub first: First,
 }
 
 impl Messages {
-    /// Bits of one instance.
+    /// Bits of all messages of one instance.
     fn instance_bits(self) -> usize {
         (self.bits as usize) << self.log_n
+    }
+
+    /// Bits of one instance on the wire.
+    fn sent_bits(self) -> usize {
+        match self.first {
+            First::Sent => self.instance_bits(),
+            First::Implied => self.instance_bits() - self.bits as usize,
+        }
     }
 
     /// Words that hold one instance.
@@ -42,7 +81,7 @@ impl Messages {
 
     /// Bytes on the wire.
     pub fn wire_len(self) -> usize {
-        (self.count * self.instance_bits()).div_ceil(8)
+        (self.count * self.sent_bits()).div_ceil(8)
     }
 
     /// Sender: the messages of a whole group, masked, into `out` of exactly [`Messages::wire_len`] bytes.
@@ -50,15 +89,68 @@ impl Messages {
     /// `message(i, words)` writes the plaintext bits of instance i; the words come zeroed.
     ///
     /// # Errors
-    /// [`Error::Misuse`] if the shape is beyond what this layout serves.
+    /// [`Error::Misuse`] if the shape is beyond what this layout serves, or if message 0 is implied: it is not the
+    /// caller's to choose then.
     pub fn write_short(
         self,
         ot: &dyn OneOfNSender,
-        mut message: impl FnMut(usize, &mut [u64]),
+        message: impl FnMut(usize, &mut [u64]),
         out: &mut [u8],
     ) -> Result<()> {
-        let Self { group, count, log_n, bits } = self;
-        let (words, total) = (self.instance_words(), self.instance_bits());
+        if self.first == First::Implied {
+            return Err(Error::misuse("a message of its own in place of an implied one"));
+        }
+        self.mask_short(ot, message, |_, _| (), out)
+    }
+
+    /// Sender: shares of f(choice) for a whole group. `table(i, words)` writes f(k) of instance i for all k, as
+    /// plain messages; the words come zeroed. What it returns is the sender's share, a plane for each bit of a message;
+    /// the receiver's is what [`Messages::read_short`] hands out. `out` as for [`Messages::write_short`].
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the shape is beyond what this layout serves.
+    pub fn share_short(
+        self,
+        ot: &dyn OneOfNSender,
+        prg: &mut Prg,
+        table: impl FnMut(usize, &mut [u64]),
+        out: &mut [u8],
+    ) -> Result<Vec<Bits>> {
+        let Self { count, log_n, bits, first, .. } = self;
+        if first == First::Implied && self.instance_bits() > 64 {
+            return Err(Error::misuse(format!("implied messages of 1-of-2^{log_n}, {bits} bits")));
+        }
+        let mut shares: Vec<Bits> = match first {
+            First::Sent => (0..bits).map(|_| Bits::sample(count, prg)).collect(),
+            First::Implied => (0..bits).map(|_| Bits::zeros(count)).collect(),
+        };
+        let n = 1usize << log_n;
+        let flip = |i: usize, words: &mut [u64]| {
+            for (t, share) in shares.iter_mut().enumerate() {
+                let share = &mut share.words_mut()[i / 64];
+                if first == First::Implied {
+                    *share |= (words[0] >> (t * n) & 1) << (i % 64);
+                }
+                flip_plane(words, t * n, n, *share >> (i % 64) & 1);
+            }
+            if first == First::Implied {
+                words[0] = without_first(words[0], log_n, bits);
+            }
+        };
+        self.mask_short(ot, table, flip, out)?;
+        Ok(shares)
+    }
+
+    /// Masks plain messages with their pads, lets `finish(i, words)` change them once more, and packs.
+    fn mask_short(
+        self,
+        ot: &dyn OneOfNSender,
+        mut message: impl FnMut(usize, &mut [u64]),
+        mut finish: impl FnMut(usize, &mut [u64]),
+        out: &mut [u8],
+    ) -> Result<()> {
+        let Self { group, count, log_n, bits, .. } = self;
+        let (words, total) = (self.instance_words(), self.sent_bits());
         let ragged = total > 64 && !total.is_multiple_of(64);
         if words > MAX_WORDS || ragged || out.len() != self.wire_len() {
             return Err(Error::misuse(format!(
@@ -66,7 +158,7 @@ impl Messages {
             )));
         }
         let per_tile = (TILE >> log_n).max(8);
-        let mut tile_words = vec![0u64; per_tile * words];
+        let mut tile_words = Zeroizing::new(vec![0u64; per_tile * words]);
         for start in (0..count).step_by(per_tile) {
             let n = per_tile.min(count - start);
             let masked = &mut tile_words[..n * words];
@@ -75,6 +167,9 @@ impl Messages {
                 message(start + i, word);
             }
             ot.short_pads(group, log_n, start..start + n, bits, masked);
+            for (i, word) in masked.chunks_exact_mut(words).enumerate() {
+                finish(start + i, word);
+            }
             // per_tile is a multiple of eight instances: every tile but the last ends on a byte.
             let at = start * total / 8;
             if words == 1 {
@@ -86,7 +181,6 @@ impl Messages {
                 }
             }
         }
-        tile_words.zeroize();
         Ok(())
     }
 
@@ -103,8 +197,8 @@ impl Messages {
         bytes: &[u8],
         mut sink: impl FnMut(usize, u64),
     ) -> Result<()> {
-        let Self { group, count, log_n, bits } = self;
-        let (words, total) = (self.instance_words(), self.instance_bits());
+        let Self { group, count, log_n, bits, first } = self;
+        let (words, total) = (self.instance_words(), self.sent_bits());
         let n = 1usize << log_n;
         let mut pads = vec![0u64; TILE];
         let mut tile_words = vec![0u64; TILE * words];
@@ -116,6 +210,9 @@ impl Messages {
             if words == 1 {
                 let end = (at + (len * total).div_ceil(8)).min(bytes.len());
                 pack::unpack(&bytes[at..end], total as u32, masked)?;
+                if first == First::Implied {
+                    masked.iter_mut().for_each(|word| *word = with_first(*word, log_n, bits));
+                }
             } else {
                 for (word, raw) in masked.iter_mut().zip(bytes[at..].as_chunks().0) {
                     *word = u64::from_le_bytes(*raw);
@@ -147,7 +244,7 @@ impl Messages {
         message: impl Fn(usize, usize) -> u128,
         out: &mut [u8],
     ) {
-        let Self { group, count, log_n, bits } = self;
+        let Self { group, count, log_n, bits, .. } = self;
         let mut pads = vec![Block::ZERO; count << log_n];
         ot.one_of_n_pads(group, 0..count, &mut pads);
         let mask = u128::MAX >> (128 - bits);
@@ -172,7 +269,7 @@ impl Messages {
         choice: impl Fn(usize) -> u64,
         bytes: &[u8],
     ) -> Result<Vec<u128>> {
-        let Self { group, count, log_n, bits } = self;
+        let Self { group, count, log_n, bits, .. } = self;
         let mut pads = vec![Block::ZERO; count];
         ot.one_of_n_pads(group, 0..count, &mut pads);
         let n = 1usize << log_n;
@@ -195,6 +292,28 @@ impl Messages {
         pads.zeroize();
         Ok(messages)
     }
+}
+
+/// Flips n bits from `at` on if `flip` is 1. Both are powers of two or multiples of n.
+fn flip_plane(words: &mut [u64], at: usize, n: usize, flip: u64) {
+    let flip = flip.wrapping_neg();
+    if n < 64 {
+        words[at / 64] ^= (flip & ((1 << n) - 1)) << (at % 64);
+    } else {
+        words[at / 64..][..n / 64].iter_mut().for_each(|word| *word ^= flip);
+    }
+}
+
+/// Takes message 0, whose bits are zero, out of an instance of one word.
+fn without_first(word: u64, log_n: u32, bits: u32) -> u64 {
+    let (n, rest) = (1u32 << log_n, (1u64 << ((1u32 << log_n) - 1)) - 1);
+    (0..bits).fold(0, |packed, t| packed | (word >> (t * n + 1) & rest) << (t * (n - 1)))
+}
+
+/// Puts message 0 back, as zeros.
+fn with_first(packed: u64, log_n: u32, bits: u32) -> u64 {
+    let (n, rest) = (1u32 << log_n, (1u64 << ((1u32 << log_n) - 1)) - 1);
+    (0..bits).fold(0, |word, t| word | (packed >> (t * (n - 1)) & rest) << (t * n + 1))
 }
 
 /// word[t N + k] ^= bit t of pad k.

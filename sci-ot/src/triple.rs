@@ -22,7 +22,7 @@
 
 use crate::chosen::{Choices, Group, OneOfNReceiver, OneOfNSender};
 use crate::kind::OtKind;
-use crate::one_of_n::Messages;
+use crate::one_of_n::{First, Messages};
 use crate::peer::{Lane, Role};
 use sci_core::{Bits, Block, Cost, Error, Result};
 use zeroize::Zeroizing;
@@ -78,7 +78,7 @@ impl Need {
 
     /// The messages of both groups, the first of which stands at place `group` of the extension.
     fn messages(self, group: usize) -> [Messages; 2] {
-        let of = |group, log_n, count| Messages { group, count, log_n, bits: 2 };
+        let of = |group, log_n, count| Messages { group, count, log_n, bits: 2, first: First::Sent };
         [of(group, 4, self.sixteens()), of(group + 1, 3, self.pairs)]
     }
 }

@@ -5,12 +5,12 @@ use sci_core::session::{Phase, SessionOptions};
 use sci_core::testing::patient;
 use sci_core::{Bits, Block, Party, Prg, Result};
 use sci_ot::chosen::{Choices, Group};
-use sci_ot::one_of_n::Messages;
+use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::silent::{LAYER, SETS};
 use sci_ot::testing::{run_both, run_peers_with};
-use sci_ot::{Lane, OtKind, Role};
+use sci_ot::{Lane, OtKind, Peer, Role};
 use std::collections::HashSet;
 
 fn silent(silent_log_k: u32) -> Settings {
@@ -149,7 +149,63 @@ fn pads_of_one_of_n_are_not_linear() {
     assert!((10..=40).contains(&vanishing), "{vanishing} of {count}");
 }
 
-/// Every shape that short messages may have, at both ends.
+/// What an instance's message k is, in the tests of short messages.
+fn text(bits: u32, i: usize, k: usize) -> u64 {
+    ((i * 31 + k * 7 + i * k) as u64).wrapping_mul(0x9e37_79b9) >> 9 & ((1 << bits) - 1)
+}
+
+/// One group of short messages: as they are, or as shares of what they would be. Returns the sender's
+/// shares (zeros for messages as they are) and what the receiver chose.
+fn transfer(settings: Settings, messages: Messages, shared: bool) -> [Vec<u64>; 2] {
+    let Messages { count, log_n, bits, .. } = messages;
+    let choice = |i: usize| (i * 101) as u64 % (1 << log_n);
+    let exchange = |peer: &mut Peer| {
+        let got = peer.map_chunks(&Plan::whole(1), |lane, _| {
+            let mut got = vec![0; count];
+            match lane.role() {
+                Role::Sender => {
+                    let groups = [Group { log_n, count }];
+                    lane.send.extend_one_of_n(&mut lane.stream, &groups)?;
+                    let mut wire = vec![0; messages.wire_len()];
+                    let fill = |i: usize, words: &mut [u64]| {
+                        let all =
+                            (0..1 << log_n).flat_map(|k| (0..bits as usize).map(move |t| (k, t)));
+                        for (k, t) in all {
+                            let at = (t << log_n) + k;
+                            words[at / 64] |= (text(bits, i, k) >> t & 1) << (at % 64);
+                        }
+                    };
+                    if shared {
+                        let (ot, prg) = (&*lane.send, &mut lane.prg);
+                        let planes = messages.share_short(ot, prg, fill, &mut wire)?;
+                        assert_eq!(planes.len(), bits as usize);
+                        for (i, got) in got.iter_mut().enumerate() {
+                            let bit = |t: usize| u64::from(planes[t].get(i)) << t;
+                            *got = (0..bits as usize).map(bit).sum();
+                        }
+                    } else {
+                        messages.write_short(&*lane.send, fill, &mut wire)?;
+                    }
+                    lane.stream.send(&wire)?;
+                }
+                Role::Receiver => {
+                    let plane = |b: u32| Bits::from_fn(count, |i| choice(i) >> b);
+                    let choices = Choices { planes: (0..log_n).map(plane).collect() };
+                    lane.recv.extend_one_of_n(&mut lane.stream, &[choices])?;
+                    let wire = lane.stream.recv("messages", messages.wire_len())?;
+                    messages.read_short(&*lane.recv, choice, &wire, |i, m| got[i] = m)?;
+                }
+            }
+            Ok(got)
+        })?;
+        Ok(got.into_iter().next().unwrap())
+    };
+    let (server, client) = run_both(settings, |_, peer| exchange(peer)).unwrap();
+    [server.value, client.value]
+}
+
+/// Every shape that short messages may have, at both ends: alone and as shares, whose first message is implied
+/// where an instance fits a word.
 #[test]
 fn short_messages_of_every_shape() {
     for (log_n, bits) in (1..=8).flat_map(|m| [1, 2, 4].map(|bits| (m, bits))) {
@@ -158,45 +214,50 @@ fn short_messages_of_every_shape() {
             continue;
         }
         let count = 77;
-        let messages = Messages { group: 0, count, log_n, bits };
-        let text = |i: usize, k: usize| {
-            ((i * 31 + k * 7 + i * k) as u64).wrapping_mul(0x9e37_79b9) >> 9 & ((1 << bits) - 1)
-        };
-        let choice = |i: usize| (i * 101) as u64 % (1 << log_n);
-        let (_, client) = run_both(silent(16), |_, peer| {
-            let got = peer.map_chunks(&Plan::whole(1), |lane, _| {
-                let mut got = vec![0; count];
-                match lane.role() {
-                    Role::Sender => {
-                        let groups = [Group { log_n, count }];
-                        lane.send.extend_one_of_n(&mut lane.stream, &groups)?;
-                        let mut wire = vec![0; messages.wire_len()];
-                        let fill = |i: usize, words: &mut [u64]| {
-                            for (k, t) in (0..1 << log_n)
-                                .flat_map(|k| (0..bits as usize).map(move |t| (k, t)))
-                            {
-                                let at = (t << log_n) + k;
-                                words[at / 64] |= (text(i, k) >> t & 1) << (at % 64);
-                            }
-                        };
-                        messages.write_short(&*lane.send, fill, &mut wire)?;
-                        lane.stream.send(&wire)?;
-                    }
-                    Role::Receiver => {
-                        let plane = |b: u32| Bits::from_fn(count, |i| choice(i) >> b);
-                        let choices = Choices { planes: (0..log_n).map(plane).collect() };
-                        lane.recv.extend_one_of_n(&mut lane.stream, &[choices])?;
-                        let wire = lane.stream.recv("messages", messages.wire_len())?;
-                        messages.read_short(&*lane.recv, choice, &wire, |i, m| got[i] = m)?;
-                    }
-                }
-                Ok(got)
-            })?;
-            Ok(got.into_iter().next().unwrap())
-        })
-        .unwrap();
-        for (i, got) in client.value.iter().enumerate() {
-            assert_eq!(*got, text(i, choice(i) as usize), "m {log_n} b {bits} instance {i}");
+        let sent = Messages { group: 0, count, log_n, bits, first: First::Sent };
+        let shared = Messages { first: First::of_shares(OtKind::Silent, log_n, bits), ..sent };
+        let saved = if total <= 64 { bits as usize } else { 0 };
+        assert_eq!(shared.wire_len(), (count * (total - saved)).div_ceil(8));
+        for (messages, share) in [(sent, false), (sent, true), (shared, true)] {
+            let [server, client] = transfer(silent(16), messages, share);
+            for (i, (ours, theirs)) in server.iter().zip(&client).enumerate() {
+                let wanted = text(bits, i, (i * 101) % (1 << log_n));
+                assert_eq!(ours ^ theirs, wanted, "{messages:?} instance {i}");
+            }
         }
     }
+}
+
+/// The sender's share is uniform whether message 0 travels or not: of 4,000 bits a half are ones, whatever
+/// the function is.
+#[test]
+fn shares_of_a_function_are_uniform() {
+    let count = 1000;
+    for first in [First::Sent, First::Implied] {
+        let messages = Messages { group: 0, count, log_n: 4, bits: 4, first };
+        let shares = transfer(silent(16), messages, true);
+        for side in shares {
+            let ones: u32 = side.iter().map(|x| x.count_ones()).sum();
+            // Six standard deviations of 4,000 fair coins.
+            assert!((1810..=2190).contains(&ones), "{first:?}: {ones} of 4000");
+        }
+    }
+}
+
+/// An implied message is nobody's to choose, and needs an instance of one word.
+#[test]
+fn implied_messages_are_for_shares_in_one_word() {
+    let messages = |bits| Messages { group: 0, count: 8, log_n: 5, bits, first: First::Implied };
+    run_both(silent(16), |_, peer| {
+        peer.map_chunks(&Plan::whole(1), |lane, _| {
+            let (ot, prg) = (&*lane.send, &mut lane.prg);
+            let wide = messages(4);
+            let mut out = vec![0; wide.wire_len()];
+            assert!(wide.share_short(ot, prg, |_, _| (), &mut out).is_err());
+            let mut out = vec![0; messages(2).wire_len()];
+            assert!(messages(2).write_short(ot, |_, _| (), &mut out).is_err());
+            Ok(())
+        })
+    })
+    .unwrap();
 }

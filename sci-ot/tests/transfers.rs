@@ -9,7 +9,7 @@ use sci_ot::chosen::{Choices, Group};
 use sci_ot::linear::{
     Direction, Matrix, Product, ProductDomain, Way, elementwise, elementwise_cost, matmul,
 };
-use sci_ot::one_of_n::Messages;
+use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::testing::{assert_cost, run_both, run_peers};
@@ -154,7 +154,7 @@ fn one_of_n_short_and_long_messages_over(ot: OtKind) {
                 Role::Receiver => lane.recv.extend_one_of_n(&mut lane.stream, &choices)?,
             }
             for (g, &(log_n, bits)) in shapes.iter().enumerate() {
-                let messages = Messages { group: g, count: n, log_n, bits };
+                let messages = Messages { group: g, count: n, log_n, bits, first: First::Sent };
                 let len = messages.wire_len();
                 let mask = u128::MAX >> (128 - bits);
                 let values = 1usize << log_n;

@@ -24,7 +24,7 @@ use millionaires::{Precision, SignDomain};
 use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares};
 use sci_ot::chosen::{Choices, Group};
 use sci_ot::cot::Elements;
-use sci_ot::one_of_n::Messages;
+use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::select::{b2a_lane, b2a_lane_cost};
@@ -101,7 +101,7 @@ impl<D: SignDomain> Divisor<D> {
     /// The OT that gives shares of corr over both domains.
     fn messages(&self, count: usize) -> Messages {
         let bits = self.domain.bits() + self.small.bits();
-        Messages { group: 0, count, log_n: self.log_cases(), bits }
+        Messages { group: 0, count, log_n: self.log_cases(), bits, first: First::Sent }
     }
 
     fn row_bytes(&self, settings: Settings, precision: Precision) -> usize {

@@ -7,7 +7,7 @@ use sci_ot::Lane;
 use sci_ot::chosen::Choices;
 use sci_ot::triple::Stock;
 
-/// The leader's leaves: fresh shares, offered under all digits of the peer.
+/// The leader's leaves: shares of both indicators for all digits that the peer may have.
 pub(super) fn lead(
     lane: &mut Lane,
     shape: &Shape,
@@ -16,72 +16,72 @@ pub(super) fn lead(
     stock: &Stock,
 ) -> Result<Vec<(usize, Leaf, Outcome)>> {
     lane.send.extend_one_of_n(&mut lane.stream, &shape.groups(n))?;
-    let mut leaves: Vec<(usize, Leaf, Outcome)> = Vec::new();
-    let each = |leaf: &Leaf| (leaf.job..leaf.job + leaf.jobs).zip(std::iter::repeat(*leaf));
-    for (job, leaf) in shape.leaves.iter().flatten().flat_map(each) {
-        let mut share = |wanted: bool| match wanted {
-            true => Bits::sample(n, &mut lane.prg),
-            false => Bits::default(),
-        };
-        let outcome = Outcome {
-            greater: share(leaf.relation != Relation::Equal),
-            equal: share(leaf.relation != Relation::Greater),
-        };
-        leaves.push((job, leaf, outcome));
-    }
-    let ot = &*lane.send;
+    let mut leaves = Vec::new();
+    let (ot, prg) = (&*lane.send, &mut lane.prg);
     let mut result = Ok(());
     lane.stream.send_with(shape.message_bytes(n), |mut out| {
-        let mut first = 0;
-        for (group, messages) in shape.messages(n) {
-            let jobs = group[0].jobs;
-            let members = &leaves[first..first + group.len() * jobs];
-            first += group.len() * jobs;
-            let (mine, rest) = std::mem::take(&mut out).split_at_mut(messages.wire_len());
-            out = rest;
-            let message = |i: usize, words: &mut [u64]| {
-                let mut base = 0;
-                for (job, leaf, share) in &members[i / n * jobs..(i / n + 1) * jobs] {
-                    let digit = leaf.digit(inputs[*job][i % n]);
-                    offer(*leaf, digit, share, i % n, &mut base, words);
-                }
-            };
-            let written = messages.write_short(ot, message, mine);
-            result = std::mem::replace(&mut result, Ok(())).and(written);
-        }
-        let written = stock.write(ot, shape.leaves.len(), out);
-        result = std::mem::replace(&mut result, Ok(())).and(written);
+        result = (|| {
+            for (group, messages) in shape.messages(n) {
+                let (mine, rest) = std::mem::take(&mut out).split_at_mut(messages.wire_len());
+                out = rest;
+                let table = |i: usize, words: &mut [u64]| {
+                    let (leaf, mut base) = (group[i / n], 0);
+                    for job in leaf.job..leaf.job + leaf.jobs {
+                        indicators(leaf, leaf.digit(inputs[job][i % n]), &mut base, words);
+                    }
+                };
+                let planes = messages.share_short(ot, prg, table, mine)?;
+                leaves.extend(outcomes(group, &planes, n));
+            }
+            stock.write(ot, shape.leaves.len(), out)
+        })();
     })?;
     result.map(|()| leaves)
 }
 
-/// The plaintext of one leaf: for every k, 1{x > k} and 1{x = k}, each xor the leader's share.
-fn offer(leaf: Leaf, x: u64, share: &Outcome, i: usize, base: &mut usize, words: &mut [u64]) {
+/// The table of one leaf: for every k, 1{x > k} and 1{x = k}.
+fn indicators(leaf: Leaf, x: u64, base: &mut usize, words: &mut [u64]) {
     let n = 1usize << leaf.width;
     if leaf.relation != Relation::Equal {
-        let flip = u64::from(share.greater.get(i)).wrapping_neg();
-        put(words, *base, n, flip, |t| {
+        put(words, *base, n, |t| {
             let below = x.saturating_sub(t as u64 * 64).min(64);
             ((1u128 << below) - 1) as u64
         });
         *base += n;
     }
     if leaf.relation != Relation::Greater {
-        let flip = u64::from(share.equal.get(i)).wrapping_neg();
-        put(words, *base, n, flip, |t| {
-            (1 << (x % 64)) & u64::from(x / 64 == t as u64).wrapping_neg()
-        });
+        put(words, *base, n, |t| (1 << (x % 64)) & u64::from(x / 64 == t as u64).wrapping_neg());
         *base += n;
     }
 }
 
-/// Writes n bits from `base`, 64 at a time, each word xor `flip`.
-fn put(words: &mut [u64], base: usize, n: usize, flip: u64, word: impl Fn(usize) -> u64) {
+/// The shares of a group of leaves, cut from the planes of its messages.
+fn outcomes(
+    group: &[Leaf],
+    planes: &[Bits],
+    n: usize,
+) -> impl Iterator<Item = (usize, Leaf, Outcome)> {
+    group.iter().enumerate().flat_map(move |(j, leaf)| {
+        let mut planes = planes.iter().map(move |plane| plane.slice(j * n..(j + 1) * n));
+        let mut plane = move |wanted: bool| match wanted {
+            true => planes.next().unwrap_or_default(),
+            false => Bits::default(),
+        };
+        (leaf.job..leaf.job + leaf.jobs).map(move |job| {
+            let greater = plane(leaf.relation != Relation::Equal);
+            let equal = plane(leaf.relation != Relation::Greater);
+            (job, *leaf, Outcome { greater, equal })
+        })
+    })
+}
+
+/// Writes n bits from `base`, 64 at a time.
+fn put(words: &mut [u64], base: usize, n: usize, word: impl Fn(usize) -> u64) {
     if n < 64 {
-        words[base / 64] |= ((word(0) ^ flip) & ((1 << n) - 1)) << (base % 64);
+        words[base / 64] |= (word(0) & ((1 << n) - 1)) << (base % 64);
     } else {
         for (t, out) in words[base / 64..][..n / 64].iter_mut().enumerate() {
-            *out = word(t) ^ flip;
+            *out = word(t);
         }
     }
 }
@@ -111,18 +111,7 @@ pub(super) fn follow(
                 plane.words_mut()[i / 64] |= (message >> t & 1) << (i % 64);
             }
         })?;
-        for (j, leaf) in group.iter().enumerate() {
-            let mut planes = planes.iter().map(|plane| plane.slice(j * n..(j + 1) * n));
-            let mut plane = |wanted: bool| match wanted {
-                true => planes.next().unwrap_or_default(),
-                false => Bits::default(),
-            };
-            for job in leaf.job..leaf.job + leaf.jobs {
-                let greater = plane(leaf.relation != Relation::Equal);
-                let equal = plane(leaf.relation != Relation::Greater);
-                leaves.push((job, *leaf, Outcome { greater, equal }));
-            }
-        }
+        leaves.extend(outcomes(group, &planes, n));
     }
     stock.read(&*lane.recv, shape.leaves.len(), rest)?;
     Ok(leaves)

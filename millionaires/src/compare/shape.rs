@@ -4,7 +4,7 @@ use super::{Comparison, Relation};
 use sci_core::{Error, Result};
 use sci_ot::OtKind;
 use sci_ot::chosen::Group;
-use sci_ot::one_of_n::Messages;
+use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::triple::Need;
 
@@ -137,7 +137,8 @@ impl Shape {
     pub(super) fn messages(&self, n: usize) -> impl Iterator<Item = (&Vec<Leaf>, Messages)> {
         self.leaves.iter().enumerate().map(move |(group, leaves)| {
             let (log_n, bits) = (leaves[0].width, leaves[0].message_bits());
-            (leaves, Messages { group, count: leaves.len() * n, log_n, bits })
+            let first = First::of_shares(self.ot, log_n, bits);
+            (leaves, Messages { group, count: leaves.len() * n, log_n, bits, first })
         })
     }
 

@@ -19,15 +19,16 @@
 use super::{Precision, SignDomain};
 use crate::compare::{Comparison, compare_cost, compare_lane, complement, row_bytes};
 use sci_core::{Bits, Cost, Domain, Error, Field, Party, Result};
+use sci_ot::OtKind;
 use sci_ot::chosen::{Choices, Group};
-use sci_ot::one_of_n::Messages;
+use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
 
 /// The last OT: 1-of-4, one bit.
-fn last_ot(n: usize) -> Messages {
-    Messages { group: 0, count: n, log_n: 2, bits: 1 }
+fn last_ot(ot: OtKind, n: usize) -> Messages {
+    Messages { group: 0, count: n, log_n: 2, bits: 1, first: First::of_shares(ot, 2, 1) }
 }
 
 fn only_full(precision: Precision) -> Result<()> {
@@ -86,9 +87,9 @@ impl SignDomain for Field {
         if n == 0 {
             return Ok(compare);
         }
-        let group = Group { log_n: last_ot(n).log_n, count: n };
+        let group = Group { log_n: last_ot(settings.ot, n).log_n, count: n };
         let last = settings.ot.groups_cost(&[group], leader.peer())
-            + Cost::message(leader, 8 * last_ot(n).wire_len() as u64);
+            + Cost::message(leader, 8 * last_ot(settings.ot, n).wire_len() as u64);
         Ok(compare + last.in_rounds(2))
     }
 
@@ -97,13 +98,11 @@ impl SignDomain for Field {
     }
 }
 
-/// The last OT, leader's side: its share is fresh, its messages are the sign for each pair of the peer's
-/// shares of (wrap, d).
+/// The last OT, leader's side: shares of the sign for each pair of the peer's shares of (wrap, d).
 fn lead(lane: &mut Lane, x: &[u64], h: u64, wrap: &Bits, d: &Bits) -> Result<Bits> {
     let n = x.len();
-    let last = last_ot(n);
+    let last = last_ot(lane.settings().ot, n);
     lane.send.extend_one_of_n(&mut lane.stream, &[Group { log_n: last.log_n, count: n }])?;
-    let share = Bits::sample(n, &mut lane.prg);
     // Bit k of these words is the first and the second bit of k.
     const FIRST: u64 = 0b1010;
     const SECOND: u64 = 0b1100;
@@ -112,26 +111,27 @@ fn lead(lane: &mut Lane, x: &[u64], h: u64, wrap: &Bits, d: &Bits) -> Result<Bit
         let (wrap, d) = (FIRST ^ spread(wrap, i), SECOND ^ spread(d, i));
         let above = mask_if(x[i] > h);
         let sign = (above & !(wrap & !d)) | (!above & d & !wrap);
-        words[0] = (sign ^ spread(&share, i)) & 0b1111;
+        words[0] = sign & 0b1111;
     };
-    let mut written = Ok(());
-    let ot = &*lane.send;
+    let mut shared = Ok(Vec::new());
+    let (ot, prg) = (&*lane.send, &mut lane.prg);
     lane.stream.send_with(last.wire_len(), |out| {
-        written = last.write_short(ot, message, out);
+        shared = last.share_short(ot, prg, message, out);
     })?;
-    written.map(|()| share)
+    shared.map(|mut planes| planes.pop().unwrap_or_default())
 }
 
 fn follow(lane: &mut Lane, n: usize, planes: Vec<Bits>) -> Result<Bits> {
     let choices = [Choices { planes }];
     lane.recv.extend_one_of_n(&mut lane.stream, &choices)?;
-    let bytes = lane.stream.recv("signs over Z_n", last_ot(n).wire_len())?;
+    let last = last_ot(lane.settings().ot, n);
+    let bytes = lane.stream.recv("signs over Z_n", last.wire_len())?;
     let [wrap, d] = &choices[0].planes[..] else {
         return Err(Error::misuse("two comparisons have two outcomes"));
     };
     let choice = |i: usize| u64::from(wrap.get(i)) | u64::from(d.get(i)) << 1;
     let mut sign = Bits::zeros(n);
-    last_ot(n).read_short(&*lane.recv, choice, &bytes, |i, bit| {
+    last.read_short(&*lane.recv, choice, &bytes, |i, bit| {
         sign.words_mut()[i / 64] |= bit << (i % 64);
     })?;
     Ok(sign)
