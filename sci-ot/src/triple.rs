@@ -78,7 +78,8 @@ impl Need {
 
     /// The messages of both groups, the first of which stands at place `group` of the extension.
     fn messages(self, group: usize) -> [Messages; 2] {
-        let of = |group, log_n, count| Messages { group, count, log_n, bits: 2, first: First::Sent };
+        let of =
+            |group, log_n, count| Messages { group, count, log_n, bits: 2, first: First::Sent };
         [of(group, 4, self.sixteens()), of(group + 1, 3, self.pairs)]
     }
 }
