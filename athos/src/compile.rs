@@ -2,7 +2,7 @@
 
 use crate::domain::bits;
 use crate::hlil::Graph;
-use crate::passes::{self, PIPELINE};
+use crate::passes::{self, OPTIONAL, PIPELINE};
 use crate::program::{Limits, OutputForm, Program, PublicProgram};
 use crate::{Calibration, Error, Preprocess, Result, frontend, lower::lower};
 use sci_core::AnyDomain;
@@ -28,7 +28,7 @@ pub struct CompileOptions {
     pub folder: Option<PathBuf>,
     /// What is too large.
     pub limits: Limits,
-    /// Passes on floats that are left out, by name.
+    /// Passes that are left out, by name: those on floats and [`passes::OPTIONAL`].
     pub skip: Vec<String>,
 }
 
@@ -90,7 +90,12 @@ impl fmt::Display for Stage<'_> {
 /// What a program can be shown after: reading, then every pass in order.
 pub fn stages() -> impl Iterator<Item = &'static str> {
     let floats = PIPELINE.iter().map(|(name, _)| *name);
-    ["read"].into_iter().chain(floats).chain(["lower", "sink-truncation", "narrow"])
+    ["read"].into_iter().chain(floats).chain([
+        "lower",
+        "sink-truncation",
+        "split-max-pool",
+        "narrow",
+    ])
 }
 
 /// [`compile_graph`], showing the program after each of the [`stages`]. It is checked there, too.
@@ -131,6 +136,12 @@ pub fn compile_observed(
         passes::sink_truncation(domain, &public.instructions, public.weights)?;
     public.check(&limits)?;
     observe("sink-truncation", Stage::Llil(&public));
+    if !options.skip.iter().any(|name| name == "split-max-pool") {
+        (public.instructions, public.weights) =
+            passes::split_max_pool(domain, &public.instructions, public.weights)?;
+        public.check(&limits)?;
+    }
+    observe("split-max-pool", Stage::Llil(&public));
     public.instructions = passes::narrow(&public, None)?;
     let program = Program { public, weights: lowered.weights };
     program.check(&limits)?;
@@ -150,9 +161,9 @@ pub fn narrow(program: &mut Program, observed: &Calibration, limits: &Limits) ->
 
 /// The passes on floats without those that are left out.
 fn kept(skip: &[String]) -> Result<Vec<passes::Pass>> {
-    let named = |name: &str| PIPELINE.iter().any(|(known, _)| *known == name);
-    if let Some(unknown) = skip.iter().find(|name| !named(name)) {
-        let names: Vec<&str> = PIPELINE.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> =
+        PIPELINE.iter().map(|(name, _)| *name).chain(OPTIONAL.iter().copied()).collect();
+    if let Some(unknown) = skip.iter().find(|name| !names.contains(&name.as_str())) {
         return Err(Error::invalid("pass to leave out", names.join(", "), unknown));
     }
     let kept = PIPELINE.iter().filter(|(name, _)| skip.iter().all(|skip| skip != name));

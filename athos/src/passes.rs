@@ -1,7 +1,7 @@
 //! Rewriting a float graph, or an integer program, into a cheaper one of the same meaning.
 //!
 //! A pass on floats is a function on a graph; [`run`] applies a list of them and checks the graph
-//! after each. [`sink_truncation`] and [`narrow`] work on integer programs.
+//! after each. [`sink_truncation`], [`split_max_pool`] and [`narrow`] work on integer programs.
 
 mod batch_norm;
 mod constants;
@@ -10,6 +10,7 @@ mod fold_affine;
 mod narrow;
 mod rewrite;
 mod sink_truncation;
+mod split_max_pool;
 mod switch_relu;
 
 pub use batch_norm::lower_batch_norm;
@@ -18,6 +19,7 @@ pub use dead_code::remove_dead_code;
 pub use fold_affine::fold_affine;
 pub use narrow::narrow;
 pub use sink_truncation::sink_truncation;
+pub use split_max_pool::split_max_pool;
 pub use switch_relu::{sink_relu_below_concat, switch_relu_max_pool};
 
 use crate::Result;
@@ -36,6 +38,10 @@ pub const PIPELINE: &[Pass] = &[
     ("switch-relu-max-pool", switch_relu_max_pool),
     ("remove-dead-code", remove_dead_code),
 ];
+
+/// Passes on integer programs that can be left out like those of the [`PIPELINE`]: the program then
+/// costs more.
+pub const OPTIONAL: &[&str] = &["split-max-pool"];
 
 /// Applies passes; `observe` sees the name of each and the graph after it.
 ///

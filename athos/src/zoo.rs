@@ -11,9 +11,11 @@ mod network;
 mod resnet;
 mod small;
 mod squeezenet;
+mod unet;
 
 pub use export::to_onnx;
 pub use network::Weights;
+pub use unet::UNet3d;
 
 use crate::Result;
 use crate::hlil::Graph;
@@ -37,6 +39,19 @@ impl Architecture {
     pub fn graph(&self, weights: Weights) -> Result<Graph> {
         let mut network = Network::new(weights);
         (self.build)(&mut network)?;
+        network.finish()
+    }
+}
+
+impl UNet3d {
+    /// The float graph of a 3D U-Net of this size.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] if the input is too small for its levels, or not even where it is
+    /// halved.
+    pub fn graph(&self, weights: Weights) -> Result<Graph> {
+        let mut network = Network::new(weights);
+        self.build(&mut network)?;
         network.finish()
     }
 }
@@ -87,6 +102,16 @@ pub static ARCHITECTURES: &[Architecture] = &[
         name: "densenet121",
         about: "DenseNet-121, 224x224, 1000 classes (Huang et al. 2017)",
         build: densenet::densenet121,
+    },
+    Architecture {
+        name: "unet3d",
+        about: "3D U-Net, 132x132x116 voxels, 3 classes a voxel (Çiçek et al. 2016)",
+        build: |n| unet::PAPER.build(n),
+    },
+    Architecture {
+        name: "unet3d_small",
+        about: "3D U-Net of three levels and an eighth of the channels, 44x44x44 voxels",
+        build: |n| unet::SMALL.build(n),
     },
     Architecture {
         name: "minionn_cifar10",

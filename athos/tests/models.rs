@@ -223,3 +223,37 @@ fn every_model_compiles() {
         assert_eq!(again.weights, program.weights);
     }
 }
+
+/// Voxel by voxel, in fixed point over 37 bits, the classes that the float network was recorded to give.
+fn segments(model: &str, scale: u32, agreement: f64) {
+    let Some(folder) = folder() else { return };
+    let scan = folder.join("data/mri_t1");
+    if !scan.exists() {
+        eprintln!("skipped: there is no {}", scan.display());
+        return;
+    }
+    let (shape, voxels) = npy(&scan.join("t1_48.npy"));
+    let (_, recorded) = npy(&scan.join(format!("{model}_labels_48.npy")));
+    assert_eq!(shape, [48, 48, 48]);
+    let onnx = std::fs::read(folder.join(format!("models/{model}.onnx"))).unwrap();
+    let domain = AnyDomain::ring(37).unwrap();
+    let mut options = CompileOptions::new(domain, scale);
+    options.input_shape = Some([&[1, 1], shape.as_slice()].concat());
+    let program = compile(&onnx, &options).unwrap();
+    // One index a voxel: the axis of the channels is gone.
+    assert_eq!(program.public.output().unwrap().shape, [1, 48, 48, 48]);
+    let input: Vec<f32> = voxels.iter().map(|&v| f32::from(v) / 255.0).collect();
+    let input = quantise(&input, scale, domain).unwrap();
+    let classes = cleartext::run(&program, &input).unwrap();
+    assert_eq!(classes.len(), recorded.len());
+    let same = classes.iter().zip(&recorded).filter(|(a, b)| **a == i64::from(**b)).count();
+    let part = same as f64 / recorded.len() as f64;
+    eprintln!("{model} at {scale}: {same} of {} voxels agree", recorded.len());
+    assert!(part >= agreement, "{model}: {same} of {} voxels agree", recorded.len());
+}
+
+#[test]
+fn volumes_are_segmented_voxel_by_voxel() {
+    segments("meshnet3d_5ch_t1_3class", 15, 0.998);
+    segments("meshnet3d_11ch_t1_3class", 14, 0.998);
+}

@@ -128,6 +128,17 @@ impl File {
                 ("Slice", vec![])
             }
             Op::Transpose { permutation } => ("Transpose", vec![ints("perm", signed(permutation))]),
+            Op::MulPublic { factor } => {
+                let factor_name = format!("{name}.factor");
+                self.graph.initializer.push(TensorProto {
+                    name: factor_name.clone(),
+                    data_type: FLOAT,
+                    raw_data: factor.to_le_bytes().to_vec(),
+                    ..TensorProto::default()
+                });
+                inputs.push(factor_name);
+                ("Mul", vec![])
+            }
             Op::Concat { axis } => ("Concat", vec![int("axis", *axis as i64)]),
             Op::Softmax { axis } => ("Softmax", vec![int("axis", *axis as i64)]),
             Op::LogSoftmax { axis } => ("LogSoftmax", vec![int("axis", *axis as i64)]),

@@ -1,5 +1,6 @@
 //! Putting layers one after another, with weights.
 
+use crate::hlil::compose::{self, TransposedConv};
 use crate::hlil::{Graph, Op, Tensor, ValueId};
 use crate::testing::Numbers;
 use crate::{Error, Result};
@@ -58,6 +59,11 @@ impl Network {
 
     /// Uniform in `centre - radius .. centre + radius`.
     fn tensor(&mut self, name: &str, shape: &[usize], centre: f32, radius: f32) -> Result<ValueId> {
+        let tensor = self.numbers(shape, centre, radius)?;
+        self.graph.push(name, Op::Constant(tensor), &[])
+    }
+
+    fn numbers(&mut self, shape: &[usize], centre: f32, radius: f32) -> Result<Tensor> {
         let n = shape.iter().product();
         let data = match &mut self.numbers {
             None => vec![0.0; n],
@@ -67,7 +73,7 @@ impl Network {
                 (0..n).map(|_| centre + radius * unit(numbers.next_u64())).collect()
             }
         };
-        self.graph.push(name, Op::Constant(Tensor::new(shape.to_vec(), data)?), &[])
+        Tensor::new(shape.to_vec(), data)
     }
 
     pub(super) fn input(&mut self, shape: &[usize]) -> Result<ValueId> {
@@ -101,6 +107,47 @@ impl Network {
             inputs.push(self.tensor(&format!("{name}.bias"), &[out_channels], 0.0, 0.1)?);
         }
         self.push(name, Op::Conv { geometry }, &inputs)
+    }
+
+    /// A transposed convolution whose taps do not overlap, the stride being the kernel; no bias.
+    pub(super) fn conv_transpose(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        out_channels: usize,
+        kernel: [usize; 3],
+    ) -> Result<ValueId> {
+        let shape = self.shape(x)?;
+        let in_channels = self.axis(x, 1)?;
+        let axes = shape.get(2..).unwrap_or_default();
+        // Each output is reached by one tap of every input channel.
+        let radius = (6.0 / in_channels as f32).sqrt();
+        let filters = [&[in_channels, out_channels], kernel.as_slice()].concat();
+        let weights = self.numbers(&filters, 0.0, radius)?;
+        let spec = TransposedConv {
+            groups: 1,
+            stride: kernel.to_vec(),
+            dilation: vec![1; kernel.len()],
+            pad_before: vec![0; kernel.len()],
+            output: axes.iter().zip(kernel).map(|(n, k)| n * k).collect(),
+        };
+        let weight_name = format!("{name}.weight");
+        let weights = (weight_name.as_str(), &weights);
+        let y = compose::conv_transpose(&mut self.graph, name, x, weights, None, &spec)?;
+        self.last = Some(y);
+        Ok(y)
+    }
+
+    /// The middle of every channel, of the spatial shape of another value.
+    pub(super) fn crop(&mut self, name: &str, x: ValueId, like: ValueId) -> Result<ValueId> {
+        let (mut shape, like) = (self.shape(x)?, self.shape(like)?);
+        let mut start = vec![0; shape.len()];
+        for ((start, n), m) in start.iter_mut().zip(&mut shape).zip(like).skip(2) {
+            *start = n.saturating_sub(m) / 2;
+            *n = m;
+        }
+        let step = vec![1; start.len()];
+        self.push(name, Op::Slice { start, step, shape }, &[x])
     }
 
     /// A batch normalisation whose factors are about `gain`.
