@@ -12,6 +12,8 @@
 //!   [`Garbling::divide`], [`Garbling::truncate`] and [`Garbling::avgpool`], over Z_2^l and Z_n, shares in and
 //!   fresh shares out, exact on every input. Beside each stands its cost, to which tests hold what is sent.
 //!
+//! * [`ahead`] is ReLU in two phases, as Delphi has it: garbling and OT before the input is known.
+//!
 //! **Hash.** H_i(x) = AES_{k_i}(s) xor s for s = sigma(x), sigma(high || low) = (high xor low) || high,
 //! and k_i = start xor i, one key for each half of each gate of each instance: the tweakable circular correlation
 //! robust hash of Guo, Katz, Wang, Weng and Yu ("Better concrete security for half-gates garbling", eprint
@@ -23,6 +25,7 @@
 //! **Who learns what.** Semi-honest parties learn nothing but their shares. A party's roles alternate
 //! from chunk to chunk, so that both directions of the link carry tables; that favours the baseline.
 
+pub mod ahead;
 pub mod circuit;
 mod evaluator;
 pub mod functions;
