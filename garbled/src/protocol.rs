@@ -322,7 +322,7 @@ pub(crate) fn planes(words: &[&[u64]], widths: &[u32]) -> Zeroizing<Vec<u64>> {
 }
 
 /// The elements that planes hold.
-fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
+pub(crate) fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
     let mut out = Zeroizing::new(vec![0; n]);
     from_bit_planes(planes, bits, &mut out, n.div_ceil(TILE));
     out
@@ -352,7 +352,7 @@ fn places(geometry: &PoolGeometry) -> Vec<(u64, Vec<usize>)> {
 }
 
 /// The cost of a circuit whose garbler reveals `decoded` output bits.
-fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usize) -> Cost {
+pub(crate) fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usize) -> Cost {
     plan(n, circuit).cost(|n, garbler| {
         let inputs = n * circuit.evaluator_inputs();
         let tables = (n * circuit.ands()) as u64;

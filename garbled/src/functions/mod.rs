@@ -16,7 +16,10 @@
 //! output: eta bits beside the formulas of the papers, which do not count them.
 
 mod field;
+mod multiply;
 mod ring;
+
+pub use multiply::{fixed_multiplication, single_multiplication, single_product};
 
 use crate::circuit::{Builder, Circuit};
 use sci_core::{Domain, Error, Prg, Result};
