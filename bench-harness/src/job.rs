@@ -78,20 +78,34 @@ pub enum Protocol {
     Garbled,
     /// Garbled circuits with silent OT.
     GarbledSilent,
+    /// Those of this workspace, over silent OT that is expanded before the input is there.
+    SilentAhead {
+        /// Bits of a digit.
+        radix: u32,
+    },
+    /// Garbled circuits in Delphi's two phases, with OT by IKNP in the first.
+    GarbledAhead,
 }
 
 impl Protocol {
     /// Whether it is the baseline.
     pub fn is_garbled(self) -> bool {
-        matches!(self, Self::Garbled | Self::GarbledSilent)
+        matches!(self, Self::Garbled | Self::GarbledSilent | Self::GarbledAhead)
+    }
+
+    /// Whether a run has a phase before its input is there.
+    pub fn has_offline_phase(self) -> bool {
+        matches!(self, Self::SilentAhead { .. } | Self::GarbledAhead)
     }
 
     /// The settings of the session.
     pub fn settings(self) -> Settings {
         match self {
             Self::Iknp { radix } => Settings { radix, ..Settings::over(OtKind::Iknp) },
-            Self::Silent { radix } => Settings { radix, ..Settings::over(OtKind::Silent) },
-            Self::Garbled => Settings::over(OtKind::Iknp),
+            Self::Silent { radix } | Self::SilentAhead { radix } => {
+                Settings { radix, ..Settings::over(OtKind::Silent) }
+            }
+            Self::Garbled | Self::GarbledAhead => Settings::over(OtKind::Iknp),
             Self::GarbledSilent => Settings::over(OtKind::Silent),
         }
     }
@@ -104,6 +118,8 @@ impl std::fmt::Display for Protocol {
             Self::Silent { radix } => write!(f, "ours, silent OT, m = {radix}"),
             Self::Garbled => f.write_str("GC, IKNP"),
             Self::GarbledSilent => f.write_str("GC, silent OT"),
+            Self::SilentAhead { radix } => write!(f, "ours, silent OT ahead, m = {radix}"),
+            Self::GarbledAhead => f.write_str("GC in Delphi's phases"),
         }
     }
 }
@@ -147,11 +163,14 @@ impl Job {
         self.link.parse()
     }
 
-    /// What travels, by the formulas.
+    /// What travels once the input is there, by the formulas.
     ///
     /// # Errors
     /// If the job is impossible.
     pub fn cost(&self) -> Result<Cost> {
+        if self.protocol == Protocol::GarbledAhead {
+            return crate::phases::garbled_costs(self).map(|[_, online]| online);
+        }
         match self.domain {
             DomainSpec::Ring(l) => self.ring_cost(Ring::new(l)?),
             DomainSpec::Field(n) => self.cost_over(Field::new(n)?),

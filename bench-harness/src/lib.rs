@@ -18,6 +18,7 @@ pub mod network;
 pub mod pair;
 pub mod paper;
 pub mod party;
+pub mod phases;
 pub mod plot;
 pub mod result;
 pub mod suite;

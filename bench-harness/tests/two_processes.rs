@@ -57,6 +57,29 @@ fn every_function_over_fields() {
     }
 }
 
+/// Both phases are held to their formulas, and nothing is expanded online, by [`Pair::run`] itself.
+#[test]
+fn phases_before_the_input_is_there() {
+    let field = DomainSpec::Field(4_293_918_721);
+    for (function, domain, protocol) in [
+        (Function::Relu, field, Protocol::GarbledAhead),
+        (Function::Relu, DomainSpec::Ring(41), Protocol::GarbledAhead),
+        (Function::Relu, field, Protocol::SilentAhead { radix: 4 }),
+        (
+            Function::TruncatePositive { shift: 12 },
+            DomainSpec::Ring(41),
+            Protocol::SilentAhead { radix: 2 },
+        ),
+    ] {
+        let job = job(function, domain, protocol);
+        let samples = Pair::start(PROGRAM, &job).and_then(|mut pair| pair.run(2));
+        let samples = samples.unwrap_or_else(|e| panic!("{job:?}: {e}"));
+        assert!(samples.iter().all(|s| s.offline_seconds > 0.0 && s.seconds > 0.0), "{samples:?}");
+    }
+    let other = Function::Divide { d: 49 };
+    assert!(Pair::start(PROGRAM, &job(other, field, Protocol::GarbledAhead)).is_err());
+}
+
 #[test]
 fn a_shaped_link_carries_the_same() {
     let link = "50,2".into();
