@@ -12,6 +12,7 @@
 //!
 //! [`paper`] has the published figures, with where each comes from.
 
+pub mod accuracy;
 pub mod job;
 pub mod machine;
 pub mod network;
@@ -20,6 +21,7 @@ pub mod paper;
 pub mod party;
 pub mod phases;
 pub mod plot;
+pub mod products;
 pub mod result;
 pub mod suite;
 pub mod tables;
