@@ -12,13 +12,16 @@
 //!
 //! [`paper`] has the published figures, with where each comes from.
 
+pub mod accuracy;
 pub mod job;
 pub mod machine;
 pub mod network;
 pub mod pair;
 pub mod paper;
 pub mod party;
+pub mod phases;
 pub mod plot;
+pub mod products;
 pub mod result;
 pub mod suite;
 pub mod tables;

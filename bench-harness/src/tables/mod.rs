@@ -8,6 +8,7 @@ pub mod table2_relu;
 pub mod table3_avgpool;
 pub mod table4_relu_layers;
 pub mod table5_delphi;
+pub mod table6_delphi_online;
 pub mod table7_networks;
 pub mod truncation_vs_gc;
 
@@ -17,12 +18,13 @@ use crate::result::Line;
 use crate::suite::{Suite, Table};
 
 /// All of them, in the order of the papers.
-pub const ALL: [Table; 10] = [
+pub const ALL: [Table; 11] = [
     table1_millionaires::TABLE,
     table2_relu::TABLE,
     table3_avgpool::TABLE,
     table4_relu_layers::TABLE,
     table5_delphi::TABLE,
+    table6_delphi_online::TABLE,
     table7_networks::TABLE,
     figure1_scaling::TABLE,
     truncation_vs_gc::TABLE,
@@ -102,8 +104,13 @@ impl Layer<'_> {
 }
 
 /// Puts garbled circuits with IKNP beside every other line of the same case, link and metric.
-pub(crate) fn beside_garbled(mut lines: Vec<Line>) -> Vec<Line> {
-    let baseline = Protocol::Garbled.to_string();
+pub(crate) fn beside_garbled(lines: Vec<Line>) -> Vec<Line> {
+    beside(lines, Protocol::Garbled)
+}
+
+/// Puts another form of garbled circuits there.
+pub(crate) fn beside(mut lines: Vec<Line>, baseline: Protocol) -> Vec<Line> {
+    let baseline = baseline.to_string();
     let of_baseline: Vec<Line> = lines.iter().filter(|l| l.protocol == baseline).cloned().collect();
     for line in lines.iter_mut().filter(|line| line.protocol != baseline) {
         let same = of_baseline.iter().find(|other| {
