@@ -13,6 +13,7 @@
 //! [`paper`] has the published figures, with where each comes from.
 
 pub mod job;
+pub mod link_check;
 pub mod machine;
 pub mod network;
 pub mod pair;
