@@ -17,8 +17,8 @@ compared. TCP may have all of a link at once (a large initial window, no return 
 a connection that has been in use: the shaping in process models the wire and not TCP's congestion control. What the
 kernel's defaults for windows make of the same link is measured too, and reported without a bound.
 
-Writes results/netem_check.json and .md; exit code 1 if anything differs by more than the bound, 2 if the machine does
-not permit the check.
+Writes results/netem_check.json and .md; exit code 1 if anything differs by more than the bound and by more than what the
+machine resolves, 2 if it does not permit the check.
 """
 
 import argparse
@@ -52,7 +52,8 @@ LINKS = {
 MTU = 60_000
 # What a queue may hold: no packet is to be lost.
 QUEUE_BYTES = 256 << 20
-WINDOW = 64 << 20
+# Of TCP, beyond what any of the links has under way.
+WINDOW = 16 << 20
 ADDRESSES = ("10.73.0.1", "10.73.0.2")
 
 # What is run beside raw bytes: name, inputs, options. One input where round trips take long.
@@ -60,7 +61,7 @@ INFERENCES = {
     "inference, silent OT and lattices": [],
     "inference, IKNP alone": ["--backend", "ot", "--ot", "iknp"],
 }
-FIGURES = ["round trip of one byte", "bulk up", "bulk both ways", *INFERENCES]
+FIGURES = ["least round trip", "bulk up", "bulk both ways", *INFERENCES]
 
 
 class NotPermitted(Exception):
@@ -131,7 +132,7 @@ class Relay:
     def carry(source, sink, delay):
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # So that a packet leaves at its time and not when a core happens to be free.
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
         waiting = collections.deque()
         clock = time.perf_counter
         while True:
@@ -176,6 +177,8 @@ class KernelLink:
     """The link between the namespaces `left` and `right`."""
 
     def __init__(self, rate, rtt, netem):
+        # Twice what is under way, in packets.
+        self.initial_window = str(max(16, int(2 * rate * rtt / MTU)))
         self.relays, self.tuns = [], []
         bits = f"{int(rate * 8)}bit"
         if netem:
@@ -197,9 +200,9 @@ class KernelLink:
             self.shape(namespace, device, "tbf", "rate", bits, "burst", str(burst), "limit", str(QUEUE_BYTES))
         self.delay(rtt / 2)
         # What a packet takes beside the delay is taken off it, so that the kernel sees the nominal round trip.
-        for _ in range(3):
+        for _ in range(6):
             excess = self.kernel_rtt() - rtt
-            if excess < 0.01 * rtt and excess > -0.01 * rtt:
+            if abs(excess) < 0.01 * rtt:
                 break
             self.delay(max(0.0, self.half - excess / 2))
         self.how = (f"tun, tbf rate {bits} burst {burst}, delay {self.half * 1e6:.0f} us in user space; round trip of a "
@@ -218,20 +221,20 @@ class KernelLink:
     def windows(self, large):
         """Whether a connection may send all at once, or begins as the kernel's defaults say."""
         for device, namespace in zip(self.devices, ("left", "right")):
-            size = ("initcwnd", "2000", "initrwnd", "2000") if large else ()
+            size = ("initcwnd", self.initial_window, "initrwnd", self.initial_window) if large else ()
             inside(namespace, "ip", "route", "replace", "10.73.0.0/30", "dev", device, *size)
             sysctl(namespace, "tcp_slow_start_after_idle", "0" if large else "1")
 
     @staticmethod
     def kernel_rtt():
-        """Median of what the kernel itself measures between a connection's first packet and its answer."""
+        """What the kernel itself measures between a connection's first packet and its answer, at the least."""
         script = f"""
-import socket, statistics
+import socket
 rtt_at, found = 68, []
-for _ in range(41):
+for _ in range(200):
     with socket.create_connection(("{ADDRESSES[0]}", 7799), 5) as s:
         found.append(int.from_bytes(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[rtt_at:rtt_at+4], "little"))
-print(statistics.median(found))
+print(min(found))
 """
         listen = 'import socket,time\nl=socket.create_server(("0.0.0.0",7799),backlog=99)\nprint(flush=True)\n' \
                  "while True: l.accept()"
@@ -256,7 +259,7 @@ def probe(shape, address, rate, rtt, seconds):
     return json.dumps({
         "shape": shape,
         "listen": f"{address}:0",
-        "ping_pongs": max(11, min(400, int(0.4 / rtt))),
+        "ping_pongs": max(11, min(1500, int(0.5 / rtt))),
         "bytes": int(rate * seconds),
     })
 
@@ -275,7 +278,8 @@ def raw(namespaces, address, shape, rate, rtt, seconds):
         finally:
             server.kill()
     return {
-        "round trip of one byte": statistics.median(found["ping_pongs"]),
+        # The median of a short round trip tells how late the machine wakes processes up, not what the link takes.
+        "least round trip": min(found["ping_pongs"]),
         "bulk up": found["upload"],
         "bulk both ways": found["duplex"],
     }
@@ -350,7 +354,19 @@ def measure(name, netem, runs, seconds):
             "difference": medians["in_process"] / medians["kernel"] - 1,
             "difference_of_least": least["in_process"] / least["kernel"] - 1,
         })
-    return link.how, lines
+    # Rounds of one input.
+    wakings = {what: rounds / len(classes) for what, (classes, rounds, _) in facts.items()}
+    return link.how, lines, wakings
+
+
+def lateness():
+    """Seconds by which this machine, busy as it is, wakes a sleeper up too late: the median."""
+    late, nap = [], 150e-6
+    for _ in range(400):
+        start = time.perf_counter()
+        select.select([], [], [], nap)
+        late.append(time.perf_counter() - start - nap)
+    return statistics.median(late)
 
 
 def commit():
@@ -370,27 +386,30 @@ def machine():
 def markdown(result):
     shaped = ("netem" if result["netem"] else
               "tbf for the rate; this kernel has no netem, so a process holds packets for half a round trip")
-    least = "" if not result["by_least"] else " Least of all runs, because the machine was busy."
+    least = "Least" if result["by_least"] else "Medians"
+    verdicts = {"within": "yes", "not resolved": "not resolved", "beyond": "**no**"}
+    first = " All processes of the check had precedence over others of the machine." if result["first"] else ""
     out = [
         "# Links shaped in process beside links shaped by the kernel",
         "",
         "Written by `bench-harness/scripts/netem_check.py`; do not edit. TCP between two network namespaces, shaped by "
-        f"the kernel ({shaped}), beside the shaping in process that all tables use. Medians of {result['runs']} runs, "
-        "alternating. Seconds: of one message there and back, of one second's worth of bytes, of one inference "
-        f"(digits; offline and online). Bound: {100 * BOUND:.0f} %.{least}",
+        f"the kernel ({shaped}), beside the shaping in process that all tables use. {least} of {result['runs']} runs, "
+        f"alternating.{first} Seconds: of one message there and back, of the bytes of {result['seconds']} s, of one inference "
+        f"(digits; offline and online). Bound: {100 * BOUND:.0f} %.",
         "",
-        "| link | figure | kernel | in process | difference | kernel, default windows |",
-        "|---|---|---:|---:|---:|---:|",
+        "| link | figure | kernel | in process | difference | within 5 % | kernel, default windows |",
+        "|---|---|---:|---:|---:|---|---:|",
     ]
     for line in result["lines"]:
         at = line["shown"]
         out.append(f"| {line['link']} | {line['figure']} | {at['kernel']:.6g} | {at['in_process']:.6g} | "
-                   f"{100 * line['held']:+.1f} % | {at['kernel_default_windows']:.6g} |")
-    worst = max(result["lines"], key=lambda line: abs(line["held"]))
-    within = "all within the bound" if abs(worst["held"]) <= BOUND else "**beyond the bound**"
+                   f"{100 * line['held']:+.1f} % | {verdicts[line['verdict']]} | {at['kernel_default_windows']:.6g} |")
+    count = collections.Counter(line["verdict"] for line in result["lines"])
     out += [
         "",
-        f"Largest difference {100 * worst['held']:+.1f} % ({worst['link']}, {worst['figure']}): {within}.",
+        f"{count['within']} of {len(result['lines'])} within the bound, {count['not resolved']} not resolved, "
+        f"{count['beyond']} beyond it. *Not resolved*: the difference is below what waking up takes, "
+        f"{1e6 * result['lateness']:.0f} us on this machine as busy as it was, once for every message that is waited for.",
         "",
         "The last column is the same kernel link with TCP's defaults: a connection begins with ten packets under way and "
         "returns to that after a pause. The shaping in process models the wire alone.",
@@ -405,32 +424,48 @@ def markdown(result):
 
 
 def main():
+    global PROGRAM
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5, help="of each way over each link")
     parser.add_argument("--seconds", type=float, default=1.0, help="of sending in a bulk transfer")
     parser.add_argument("--link", action="append", choices=list(LINKS), help="only this one")
     parser.add_argument("--results", type=Path, default=WORKSPACE / "results", help="where to write")
+    parser.add_argument("--program", type=Path, default=PROGRAM, help="the build of sci-bench-party that is measured")
+    parser.add_argument("--first", action="store_true",
+                        help="give all that is measured precedence over other processes: for a busy machine")
     parser.add_argument("--least", action="store_true",
                         help="hold the least of all runs to the bound instead of medians: for a busy machine")
     arguments = parser.parse_args()
+    PROGRAM = arguments.program.resolve()
     if not PROGRAM.exists():
         raise NotPermitted(f"{PROGRAM}: build it first: cargo build --release -p bench-harness")
     enter_own_namespaces()
+    if arguments.first:
+        # Inherited by all that is started from here.
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     set_up_namespaces()
     netem = has_netem()
-    result = {"schema": 1, "netem": netem, "runs": arguments.runs, "by_least": arguments.least, "bound": BOUND,
-              "machine": machine(), "commit": commit(), "how": {}, "lines": []}
+    result = {"schema": 1, "netem": netem, "runs": arguments.runs, "by_least": arguments.least, "first": arguments.first, "seconds": arguments.seconds, "bound": BOUND,
+              "machine": machine(), "commit": commit(), "lateness": 0.0, "how": {}, "lines": []}
+    facts = {}
     for name in arguments.link or LINKS:
-        how, lines = measure(name, netem, arguments.runs, arguments.seconds)
+        result["lateness"] = max(result["lateness"], lateness())
+        how, lines, facts[name] = measure(name, netem, arguments.runs, arguments.seconds)
         result["how"][name] = how
         for line in lines:
+            # A difference below what waking up takes says nothing about links: once for each message that is waited for.
+            wakings = facts[name].get(line["figure"], 2)
+            line["resolution"] = wakings * result["lateness"]
             line["held"] = line["difference_of_least" if arguments.least else "difference"]
             pick = min if arguments.least else statistics.median
             line["shown"] = {way: pick(values) for way, values in line["seconds"].items()}
+            excess = abs(line["shown"]["in_process"] - line["shown"]["kernel"])
+            line["verdict"] = ("within" if abs(line["held"]) <= BOUND else
+                               "not resolved" if excess <= line["resolution"] else "beyond")
             print(f"{name}: {line['figure']}: {100 * line['held']:+.1f} %", file=sys.stderr, flush=True)
         result["lines"] += lines
     result["machine"]["load"] = os.getloadavg()[0]
-    result["within_bound"] = all(abs(line["held"]) <= BOUND for line in result["lines"])
+    result["within_bound"] = all(line["verdict"] != "beyond" for line in result["lines"])
     arguments.results.mkdir(parents=True, exist_ok=True)
     (arguments.results / "netem_check.json").write_text(json.dumps(result, indent=1) + "\n")
     (arguments.results / "netem_check.md").write_text(markdown(result))
