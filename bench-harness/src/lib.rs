@@ -14,6 +14,7 @@
 
 pub mod accuracy;
 pub mod job;
+pub mod link_check;
 pub mod machine;
 pub mod network;
 pub mod pair;

@@ -2,14 +2,16 @@
 //!
 //! A byte leaves when the bytes before it have left at the given rate, and arrives half a round trip
 //! later. Each party shapes what it sends, so that both directions have the same shape. MB are 10^6
-//! bytes.
+//! bytes. This is the wire alone: congestion control of TCP, such as its slow start, is not modelled.
+//! `bench-harness/scripts/netem_check.py` holds it against links that the kernel shapes.
 
 use super::{Control, Link, link};
 use crate::{Error, Result};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +20,9 @@ const MEGABYTE: f64 = 1e6;
 /// Bytes are delayed in pieces of at most this size, and at most this much sending time.
 const PIECE_BYTES: usize = 64 << 10;
 const PIECE_TIME: f64 = 0.001;
+/// What a sender may be ahead of the wire: as much as a socket's send buffer grows to on Linux. So the wire is never
+/// idle because a thread was woken late while there was something to send.
+const SEND_BUFFER: usize = 4 << 20;
 
 /// The networks that the papers measure on.
 const NAMED: [(&str, f64, u64); 4] = [
@@ -105,9 +110,9 @@ impl LinkShape {
         ((self.bytes_per_second * PIECE_TIME) as usize).clamp(1500, PIECE_BYTES)
     }
 
-    /// Bytes that may be under way: what fits on the wire and a little beside it.
+    /// Bytes that may be under way: what fits on the wire, and the sender's buffer.
     fn in_flight(&self) -> usize {
-        (self.bytes_per_second * self.rtt.as_secs_f64() / 2.0) as usize + 4 * self.piece()
+        (self.bytes_per_second * self.rtt.as_secs_f64() / 2.0) as usize + SEND_BUFFER
     }
 }
 
@@ -174,18 +179,18 @@ struct Delay {
 impl Delay {
     /// Writes each piece at its time, until the queue is finished and empty or the link is closed.
     fn deliver(&self, mut writer: Box<dyn Write + Send>) {
+        let mut alarm = Alarm::new();
         let mut state = self.state.lock();
         while !state.closed {
-            let now = Instant::now();
             match state.pieces.front() {
                 None if state.finished => {
                     self.inner.finish_writing();
                     return;
                 }
                 None => self.pushed.wait(&mut state),
-                Some((time, _)) if *time > now => {
+                Some((time, _)) if *time > Instant::now() => {
                     let time = *time;
-                    self.pushed.wait_until(&mut state, time);
+                    alarm.wait(&self.pushed, &mut state, time);
                 }
                 Some(_) => {
                     let Some((_, piece)) = state.pieces.pop_front() else {
@@ -209,11 +214,7 @@ impl Delay {
     }
 
     /// Waits for the delivering thread; `since` is when the caller last saw progress.
-    fn wait(
-        &self,
-        state: &mut parking_lot::MutexGuard<'_, State>,
-        since: Instant,
-    ) -> io::Result<()> {
+    fn wait(&self, state: &mut MutexGuard<'_, State>, since: Instant) -> io::Result<()> {
         // A piece may rightly be under way for the delay of the link.
         match state.write_timeout.map(|timeout| since + timeout + self.shape.rtt) {
             None => self.popped.wait(state),
@@ -225,6 +226,43 @@ impl Delay {
             }
         }
         Ok(())
+    }
+}
+
+/// Wakes the delivering thread up on time. A thread sleeps some ten microseconds too long, which counts on a LAN: how
+/// much is learned, so much earlier it is woken, and what is left then is spent awake.
+struct Alarm {
+    oversleeps: Duration,
+}
+
+impl Alarm {
+    /// Beyond it, a thread did not oversleep but had no core.
+    const MOST: Duration = Duration::from_micros(60);
+
+    /// Also asks Linux not to let this thread's timers be up to 50 us late; where it cannot be asked, they are.
+    fn new() -> Self {
+        let thread = std::fs::read_link("/proc/thread-self");
+        if let Some(thread) = thread.ok().as_deref().and_then(Path::file_name) {
+            let _ = std::fs::write(Path::new("/proc").join(thread).join("timerslack_ns"), "1");
+        }
+        Self { oversleeps: Duration::ZERO }
+    }
+
+    /// Returns at `time`, or when `condition` is notified.
+    fn wait(&mut self, condition: &Condvar, state: &mut MutexGuard<'_, State>, time: Instant) {
+        match time.checked_sub(self.oversleeps).filter(|early| *early > Instant::now()) {
+            Some(early) => {
+                if condition.wait_until(state, early).timed_out() {
+                    let late = early.elapsed().min(Self::MOST);
+                    self.oversleeps = (7 * self.oversleeps + late) / 8;
+                }
+            }
+            None => MutexGuard::unlocked(state, || {
+                while Instant::now() < time {
+                    std::hint::spin_loop();
+                }
+            }),
+        }
     }
 }
 
@@ -262,8 +300,11 @@ impl Write for Shaped {
         let leaves = state.sent_at.map_or(now, |last| last.max(now)) + shape.seconds(count);
         state.sent_at = Some(leaves);
         state.under_way += count;
+        // Whoever waits for a piece waits for the first, which no later one precedes.
+        if state.pieces.is_empty() {
+            pushed.notify_one();
+        }
         state.pieces.push_back((leaves + shape.rtt / 2, piece));
-        pushed.notify_one();
         Ok(count)
     }
 
@@ -359,6 +400,20 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_is_ahead_of_the_wire_by_its_buffer_and_no_more() {
+        let (a, mut b) = memory::pair();
+        let mut a = LinkShape::new(100.0, 0.0).unwrap().apply(a).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| std::io::copy(&mut b.reader, &mut std::io::sink()).unwrap());
+            let start = Instant::now();
+            a.writer.write_all(&vec![1; SEND_BUFFER + 5_000_000]).unwrap();
+            // Five million bytes have left before the last ones found room.
+            assert!(start.elapsed() >= Duration::from_millis(48));
+            a.control.shutdown();
+        });
+    }
+
+    #[test]
     fn a_dropped_end_still_delivers_and_a_closed_one_does_not() {
         let (a, mut b) = memory::pair();
         let mut a = LinkShape::new(1.0, 20.0).unwrap().apply(a).unwrap();
@@ -380,7 +435,7 @@ mod tests {
         let (a, _b) = memory::pair_with_capacity(16);
         let mut a = LinkShape::new(100.0, 0.0).unwrap().apply(a).unwrap();
         a.control.set_timeouts(None, Some(Duration::from_millis(30))).unwrap();
-        let error = a.writer.write_all(&[0; 2_000_000]).unwrap_err();
+        let error = a.writer.write_all(&vec![0; 2 * SEND_BUFFER]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }
