@@ -264,6 +264,15 @@ impl Weights {
         })
     }
 
+    /// Bytes of what was transformed ahead: 0 if it is transformed in every run.
+    pub fn transformed_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Coefficient(weights) => weights.transformed_bytes(),
+            Self::Simd(weights) => weights.transformed_bytes(),
+        };
+        bytes as u64
+    }
+
     /// Bytes that transformed weights of a layer take.
     pub fn prepared_bytes<D: Domain>(layer: &Layer<D>) -> u64 {
         let bytes = match layer {
