@@ -3,8 +3,8 @@
 //! Everything lives in `R = Z_q[X]/(X^N + 1)`, q the product of the primes, as residues prime by prime.
 //! A plaintext x of Z_t is encoded as q·x/t, rounded at random to one of its neighbours so that the
 //! error has mean zero; this wraps exactly: errors do not grow with the integer quotient of a
-//! product by t. A request is (c0, a) with c0 = -a·s + e + encode(x), a uniform from a 16-byte seed.
-//! The public key is such an encryption of zero. A response is made in four steps, in this order
+//! product by t. A request is (c0, a) with c0 = -a·s + e + encode(x), a uniform from a 16-byte seed, and
+//! c0 rounded to its top bits ([`Params::request_bits`]). The public key is such an encryption of zero, not rounded. A response is made in four steps, in this order
 //! (why: [crate docs](crate)): product, fresh encryption of zero, flooding, mask; then, as
 //! post-processing, [packing](crate::packing), rescaling to 2^b1 and the loss of low bits.
 //!
@@ -14,6 +14,7 @@
 pub(crate) mod convert;
 mod request;
 mod respond;
+mod rounding;
 mod secret;
 
 pub use request::Ciphertext;
@@ -26,6 +27,7 @@ use crate::modulus::Modulus;
 use crate::params::Params;
 use crate::{kernels, sample, wire};
 use convert::Conversion;
+use rounding::Rounding;
 use sci_core::{Block, Domain, Error, Prg, Result};
 use zeroize::Zeroizing;
 
@@ -40,6 +42,8 @@ pub struct Context<D: Domain> {
     narrow: usize,
     /// From q to 2^b1 and to 2^b0, if they fit a word.
     to_response: Option<[Conversion; 2]>,
+    /// From q to 2^b and back.
+    rounding: Rounding,
 }
 
 /// A prime and the constants of this base.
@@ -97,7 +101,8 @@ impl<D: Domain> Context<D> {
         })?;
         let to_response = (params.c1_bits() <= 64)
             .then(|| [params.c1_bits(), params.c0_bits()].map(|b| Conversion::to_power(primes, b)));
-        Ok(Self { params, moduli, modulus_in_domain, narrow, to_response })
+        let rounding = Rounding::new(primes, params.request_bits());
+        Ok(Self { params, moduli, modulus_in_domain, narrow, to_response, rounding })
     }
 
     /// The parameters.
@@ -183,8 +188,13 @@ impl<D: Domain> Context<D> {
         poly
     }
 
-    /// Bytes of a request, and of a public key.
+    /// Bytes of a request.
     pub fn request_len(&self) -> usize {
+        16 + self.rounding.len(self.n())
+    }
+
+    /// Bytes of a public key.
+    pub fn public_key_len(&self) -> usize {
         16 + wire::residues_len(self.params.primes(), self.n())
     }
 

@@ -373,10 +373,78 @@ vectorized! {
 }
 
 vectorized! {
-    /// `sum += round(part / 2^28)`.
-    pub(crate) fn add_rounded(part: &[u64], sum: &mut [u64]) {
+    /// `sum += floor(part / 2^28)`.
+    pub(crate) fn add_floor(part: &[u64], sum: &mut [u64]) {
         for (part, sum) in part.iter().zip(sum) {
-            *sum = sum.wrapping_add((part + (1 << 27)) >> 28);
+            *sum = sum.wrapping_add(part >> 28);
+        }
+    }
+}
+
+vectorized! {
+    /// `part = word mod 2^28`: the coins of a randomised rounding.
+    pub(crate) fn rounding_coins(words: &[u64], part: &mut [u64]) {
+        for (word, part) in words.iter().zip(part) {
+            *part = word & 0x0fff_ffff;
+        }
+    }
+}
+
+vectorized! {
+    /// `out = D·2^pad`, D the upper half of a word.
+    pub(crate) fn shift_dither(words: &[u64], pad: u32, out: &mut [u64]) {
+        for (word, out) in words.iter().zip(out) {
+            *out = (word >> 32) << pad;
+        }
+    }
+}
+
+vectorized! {
+    /// `sum +=` the 32 bits of x above `shift`.
+    pub(crate) fn add_part(x: &[u64], shift: u32, sum: &mut [u64]) {
+        for (x, sum) in x.iter().zip(sum) {
+            *sum += (x >> shift) & 0xffff_ffff;
+        }
+    }
+}
+
+vectorized! {
+    /// `sum = floor(sum / 2^32)`: from one limb of 32 bits to the next.
+    pub(crate) fn carry(sum: &mut [u64]) {
+        for sum in sum {
+            *sum >>= 32;
+        }
+    }
+}
+
+vectorized! {
+    /// The same; the bits of the limb above the lowest `drop` go to `out`.
+    pub(crate) fn take_limb(sum: &mut [u64], drop: u32, out: &mut [u64]) {
+        for (sum, out) in sum.iter_mut().zip(out) {
+            *out = (*sum & 0xffff_ffff) >> drop;
+            *sum >>= 32;
+        }
+    }
+}
+
+vectorized! {
+    /// `limb + 2^32·carry = (2^31 - D)·2^pad`, D the upper half of a word, pad below 32.
+    pub(crate) fn undo_dither(words: &[u64], pad: u32, limb: &mut [u32], carry: &mut [i64]) {
+        for ((word, limb), carry) in words.iter().zip(limb).zip(carry) {
+            let value = ((1 << 31) - (word >> 32) as i64) << pad;
+            *limb = value as u32;
+            *carry = value >> 32;
+        }
+    }
+}
+
+vectorized! {
+    /// `limb + 2^32·carry = x·2^shift + carry`, x·2^shift below 2^32.
+    pub(crate) fn add_carry(x: &[u64], shift: u32, limb: &mut [u32], carry: &mut [i64]) {
+        for ((x, limb), carry) in x.iter().zip(limb).zip(carry) {
+            let value = (x << shift) as i64 + *carry;
+            *limb = value as u32;
+            *carry = value >> 32;
         }
     }
 }

@@ -75,11 +75,12 @@
 //!
 //! *Proof.* Let s be the secret, and g the error of what the client decrypts before f is added, that
 //! is w·(errors and roundings of the requests) + e·u + e2·s, e the error of the public key, and the
-//! rounding of r.
+//! rounding of r. Roundings are those of both shares and that of c0 to [fewer bits](params), whose dither is
+//! public but as random, and as independent of shares and weights, as the errors are.
 //!
 //! 1. The wanted coefficients of c0 are fixed by c1, s, the plaintext W·x - r and g + f. Replace g + f
 //!    by f. The root mean square of g over the coins of the request errors, of the randomised roundings
-//!    of both shares, of e, u and e2 is at most the G of [`params`], whatever the shares and the weights
+//!    of both shares and of c0, of e, u and e2 is at most the G of [`params`], whatever the shares and the weights
 //!    are, since all of these are independent and have mean zero. By the lemma of [`params::Flood`], which
 //!    allows each layer to depend on all earlier ones, all replacements together cost at most 2^-40:
 //!    a layer with n coefficients adds at most n·2^-(m+80) to the square of the distance (with one fold,
@@ -120,10 +121,20 @@
 //!
 //! `cargo bench -p sci-he --bench layers` prints CPU seconds, bytes and the fill of the responses for six
 //! layers of ResNet50 beside the reference figures. All 54 layers with 37-bit shares and 12-bit weights
-//! take 0.345 GB with the keys, their responses filled to 73 %. What limits the large planes is that 56x56
-//! outputs fill 49/64 of any power of two: smaller tiles would fill more, at the price of one fresh
-//! encryption of zero and one packing step for each of many more leaves.
+//! take 0.338 GB with the keys, their responses filled to 73 %. What limits the large planes is that 56x56
+//! outputs fill 49/64 of any power of two, and that packing wants a pitch which powers of two divide:
+//!
+//! * 56x56x64 by 3x3 to 64 channels takes 5.74 MiB. A tile of 28x28 outputs reads 30x30 positions, of
+//!   which N = 8192 coefficients hold nine channels; the pitch is 8, so that four leaves share a response: 32
+//!   requests of 106 bits a coefficient (3.31 MiB) and 32 responses (2.43 MiB). Nine channels of whatever
+//!   tiles to a request would make 29 of them and save 0.31 MiB, but outputs at multiples of 9 cannot
+//!   be packed: 128 responses, and 4.4 MiB more.
+//! * 56x56x64 by 1x1 to 256 channels takes 12.86 MiB: 32 requests and 128 responses of 784 outputs a leaf. Seven
+//!   tiles of 448 positions and a pitch of 16 would make 28 and 112 of them, 11.7 MiB, but 1792 leaves
+//!   rather than 256, each with a fresh encryption of zero and a step of packing, which the plan reckons
+//!   at 0.26 and 0.23 ms: 0.8 s more, where the whole layer takes 0.3 s.
 
+mod broadcast;
 pub mod cipher;
 pub mod coefficient;
 mod kernels;

@@ -8,11 +8,20 @@
 //!
 //! | part | root mean square | tail |
 //! |---|---|---|
-//! | errors of the requests, randomised rounding of both shares (variance 1/4 each) | W·sqrt(T·(sigma^2 + 1/2)) | tau times that |
+//! | of the requests: errors, randomised rounding of both shares and of c0 (variance 1/4 each), c0 at multiples of step | W·sqrt(T·(sigma^2 + 3/4 + step^2/12)) | tau times that |
+//! | fixed-point arithmetic on c0 | W·T·(step·2^-31 + 2^-23) | the same |
 //! | fresh encryption of zero: e·u + e2·s | sigma·sqrt(4N/3) | 2·tau·sigma·sqrt(h) |
 //! | encoding of the mask, rounding to integers | 1 | 1 |
 //! | sum | G | B |
 //! | flooding, k folds of V integers | | F = k·(V/2 + 1) |
+//!
+//! *Requests* carry b bits of a coefficient of c0, which is thereby rounded to a multiple of step = q/2^b,
+//! with the same dither on both sides. That error has mean zero over public coins of the client, is
+//! independent of everything else, uniform and so sub-Gaussian with its variance step^2/12 as proxy: an
+//! error of the request like any other, which flooding hides and decryption survives with the rest
+//! (what is sent, and the proof: `cipher/rounding.rs`). The modulus itself is not sent, so it is the
+//! widest that its primes give, and b as small as the errors then allow: some three bits below the
+//! narrowest modulus without rounding.
 //!
 //! An error coefficient is a sum of 42 independent ±1/2, hence sub-Gaussian with its variance as
 //! proxy; so is a randomised rounding with proxy 1/4, and so is every linear combination. tau =
@@ -57,6 +66,10 @@ pub const LAZY: usize = 256;
 /// would; but a sum is reduced once in 255 products, and N=8192 with 37-bit shares needs 108 to 112
 /// bits: four primes of 28 bits, five of 27.
 const PRIME_BITS: u32 = 28;
+
+/// The most bits by which a coefficient of a request is shorter than the modulus: beyond some ten
+/// each bit costs one of the modulus.
+const MAX_DROPPED: u32 = 40;
 
 /// Coin pairs in an error coefficient: variance `ERROR_COINS`/2, absolute value at most this.
 pub(crate) const ERROR_COINS: u32 = 21;
@@ -139,6 +152,7 @@ pub struct Params<D: Domain> {
     demand: Demand<D>,
     degree: usize,
     primes: Vec<u32>,
+    request_bits: u32,
     flood: Flood,
     packing: Option<PackingParams>,
     c0_bits: u32,
@@ -204,14 +218,12 @@ impl<D: Domain> Params<D> {
         let levels = self.packing.as_ref().map_or(0, |packing| packing.levels);
         let bits = |params: &Self| {
             self.degree
-                * (requests * params.request_bits() as usize + responses * params.c1_bits as usize)
+                * (requests * params.request_bits as usize + responses * params.c1_bits as usize)
                 + outputs * params.c0_bits as usize
         };
-        // As many primes at most: time counts too.
         let others = limit(self.degree)
             .map_or(Vec::new(), |limit| choices(self.demand, self.degree, limit, levels));
-        let others = others.into_iter().filter(|other| other.primes.len() <= self.primes.len());
-        others.min_by_key(bits).unwrap_or_else(|| self.clone())
+        others.into_iter().min_by_key(bits).unwrap_or_else(|| self.clone())
     }
 
     /// The smallest degree that works, with its cheapest parameters.
@@ -254,9 +266,14 @@ impl<D: Domain> Params<D> {
         primes::log2_product(&self.primes)
     }
 
-    /// Bits of one coefficient of a request.
+    /// b, the bits of a coefficient of a request.
     pub fn request_bits(&self) -> u32 {
-        self.primes.iter().map(|&p| residue_bits(p)).sum()
+        self.request_bits
+    }
+
+    /// q/2^b: the multiples that c0 of a request is rounded to.
+    pub fn request_step(&self) -> f64 {
+        (self.modulus_bits() - f64::from(self.request_bits)).exp2()
     }
 
     /// The flooding.
@@ -281,12 +298,12 @@ impl<D: Domain> Params<D> {
 
     /// G, the root mean square of the error before flooding.
     pub fn error_rms(&self) -> f64 {
-        noise::rms(&self.demand, self.degree)
+        noise::rms(&self.demand, self.degree, self.request_step())
     }
 
     /// B, the bound of the error before flooding.
     pub fn error_bound(&self) -> f64 {
-        noise::tail(&self.demand, self.degree)
+        noise::tail(&self.demand, self.degree, self.request_step())
     }
 
     /// The bound on the statistical distance that `outputs` response coefficients cost.
@@ -300,7 +317,8 @@ impl<D: Domain> Params<D> {
         let t = self.demand.domain.modulus() as f64;
         let packing =
             self.packing.as_ref().map_or(0.0, |packing| packing_error(t, self.degree, packing));
-        2.0 * (noise::at_modulus(&self.demand, self.degree, self.flood, self.modulus_bits())
+        let (log2_q, step) = (self.modulus_bits(), self.request_step());
+        2.0 * (noise::at_modulus(&self.demand, self.degree, self.flood, log2_q, step)
             + packing
             + response_error(t, self.degree, self.c0_bits, self.c1_bits))
     }
@@ -341,7 +359,8 @@ fn check<D: Domain>(demand: &Demand<D>) -> Result<()> {
     }
 }
 
-/// The choice with the fewest bits where requests, responses and outputs are balanced.
+/// Of the choices with the fewest primes the one with the fewest bits where requests, responses and
+/// outputs are balanced.
 fn search<D: Domain>(
     demand: Demand<D>,
     degree: usize,
@@ -349,16 +368,13 @@ fn search<D: Domain>(
     levels: u32,
 ) -> Option<Params<D>> {
     let bits =
-        |params: &Params<D>| 4 * params.request_bits() + 4 * params.c1_bits + 3 * params.c0_bits;
+        |params: &Params<D>| 4 * params.request_bits + 4 * params.c1_bits + 3 * params.c0_bits;
     choices(demand, degree, limit, levels).into_iter().min_by_key(bits)
 }
 
-/// Everything that works: moduli of few bits, each with responses of which no width can be less without
-/// another being more.
+/// Everything that works with as few primes as possible: the widest modulus of these, with requests and
+/// responses of which no width can be less without another being more.
 fn choices<D: Domain>(demand: Demand<D>, degree: usize, limit: u32, levels: u32) -> Vec<Params<D>> {
-    let Some(flood) = Flood::hiding(noise::rms(&demand, degree), demand.privacy) else {
-        return Vec::new();
-    };
     let t = demand.domain.modulus() as f64;
     let base = match levels {
         0 => Some((None, 0.0)),
@@ -366,23 +382,42 @@ fn choices<D: Domain>(demand: Demand<D>, degree: usize, limit: u32, levels: u32)
         _ => None,
     };
     let Some((packing, packed)) = base else { return Vec::new() };
-    let floor = t.log2() + (2.0 * flood.reach()).log2();
-    let mut choices = Vec::new();
-    for bits in floor as u32..floor as u32 + 8 {
+    let flood = |step| Flood::hiding(noise::rms(&demand, degree, step), demand.privacy);
+    // Without any rounding of requests.
+    let Some(least) = flood(0.0) else { return Vec::new() };
+    let floor = t.log2() + (2.0 * least.reach()).log2();
+    for count in (floor as u32).div_ceil(PRIME_BITS)..=limit.div_ceil(PRIME_BITS) {
+        let bits = (count * PRIME_BITS).min(limit);
         let Some(primes) = primes::of_bits(bits, degree) else { continue };
         let log2_q = primes::log2_product(&primes);
-        if log2_q > f64::from(limit) {
-            break;
-        }
-        let left = 0.5 - packed - noise::at_modulus(&demand, degree, flood, log2_q);
-        for (c0_bits, c1_bits) in response_choices(t, degree, left) {
-            if packing.is_none() || c1_bits <= 64 {
-                let (primes, packing) = (primes.clone(), packing.clone());
-                choices.push(Params { demand, degree, primes, flood, packing, c0_bits, c1_bits });
+        let mut choices = Vec::new();
+        for request_bits in (bits.saturating_sub(MAX_DROPPED)..=bits + 2).rev() {
+            let step = (log2_q - f64::from(request_bits)).exp2();
+            let Some(flood) = flood(step) else { break };
+            let left = 0.5 - packed - noise::at_modulus(&demand, degree, flood, log2_q, step);
+            if left <= 0.0 {
+                break;
+            }
+            for (c0_bits, c1_bits) in response_choices(t, degree, left) {
+                if packing.is_none() || c1_bits <= 64 {
+                    choices.push(Params {
+                        demand,
+                        degree,
+                        primes: primes.clone(),
+                        request_bits,
+                        flood,
+                        packing: packing.clone(),
+                        c0_bits,
+                        c1_bits,
+                    });
+                }
             }
         }
+        if !choices.is_empty() {
+            return choices;
+        }
     }
-    choices
+    Vec::new()
 }
 
 /// The smallest base within the security table whose error hardly counts, and that error.

@@ -58,7 +58,7 @@ impl<D: Domain> Setup<D> {
 
     /// Payload of the setup: one flight from the client.
     pub fn cost(&self) -> Cost {
-        let publics = self.contexts.iter().map(|context| context.request_len());
+        let publics = self.contexts.iter().map(|context| context.public_key_len());
         let packings =
             self.packings.iter().map(|packing| packing.levels as usize * packing.base.level_len());
         let bytes: usize = publics.chain(packings).sum();
@@ -174,8 +174,9 @@ impl<D: Domain> ServerKeys<D> {
         for degree in setup.degrees() {
             let own = setup.contexts.iter().filter(|context| context.params().degree() == degree);
             for context in own {
-                let message = next("a public key", context.request_len())?;
-                publics.push((Arc::clone(context), Ciphertext::parse(context, message.as_ref())?));
+                let message = next("a public key", context.public_key_len())?;
+                let key = Ciphertext::parse_public_key(context, message.as_ref())?;
+                publics.push((Arc::clone(context), key));
             }
             for packing in setup.packings.iter().filter(|packing| packing.base.degree() == degree) {
                 let len = packing.base.level_len();

@@ -56,6 +56,37 @@ impl Conversion {
         Self::new(primes, product, &to.iter().map(|&p| p.into()).collect::<Vec<_>>())
     }
 
+    /// From numbers of `count` limbs of 32 bits, of which a whole unit is 2^(32·count), to the product
+    /// q of the primes: y_i is a limb, the least first, and 2^(32·(count - i)) stands for p_i.
+    pub(crate) fn from_limbs(count: usize, primes: &[u32]) -> Self {
+        let mut q = vec![1u32];
+        for &p in primes {
+            let mut carry = 0u64;
+            for limb in &mut q {
+                let sum = u64::from(*limb) * u64::from(p) + carry;
+                *limb = sum as u32;
+                carry = sum >> 32;
+            }
+            q.push(carry as u32);
+        }
+        let limb = |i: Option<usize>| u64::from(i.and_then(|i| q.get(i)).copied().unwrap_or(0));
+        let places = (1..=count).rev();
+        let fractions = places.clone().map(|m| {
+            let (high, low) = (limb(m.checked_sub(1)), limb(m.checked_sub(2)));
+            let fraction = high << 28 | low >> 4;
+            [fraction >> 32, fraction & 0xffff_ffff]
+        });
+        let whole = |p: &u32| {
+            let p = u64::from(*p);
+            let above = |m: usize| q.iter().skip(m).rev();
+            places
+                .clone()
+                .map(|m| above(m).fold(0, |rest, &x| (rest << 32 | u64::from(x)) % p))
+                .collect()
+        };
+        Self { fractions: fractions.collect(), wholes: primes.iter().map(whole).collect() }
+    }
+
     fn new(primes: &[u32], to: u128, parts: &[u128]) -> Self {
         let fractions = primes.iter().map(|&p| {
             let p = u128::from(p);
@@ -75,6 +106,18 @@ impl Conversion {
         y: &[u32],
         len: usize,
         words: &mut [Vec<u64>; 2],
+        each: impl FnMut(usize, &[u64]),
+    ) {
+        self.apply_with(y, len, words, |coins| coins.fill(1 << 27), each);
+    }
+
+    /// The same with what is added in 28 binary places before rounding down: halves round to the nearest.
+    pub(crate) fn apply_with(
+        &self,
+        y: &[u32],
+        len: usize,
+        words: &mut [Vec<u64>; 2],
+        coins: impl FnOnce(&mut [u64]),
         mut each: impl FnMut(usize, &[u64]),
     ) {
         let [sum, part] = words;
@@ -84,18 +127,18 @@ impl Conversion {
         if len == 0 {
             return;
         }
+        coins(part);
         for (number, wholes) in self.wholes.iter().enumerate() {
             sum.fill(0);
             let terms = y.chunks_exact(len).zip(wholes);
             if number == 0 {
-                part.fill(0);
                 for ((y, &whole), &fraction) in terms.zip(&self.fractions) {
                     kernels::add_fraction(whole, fraction, y, sum, part);
                 }
             } else {
                 terms.for_each(|(y, &whole)| kernels::add_multiple(whole, y, sum));
             }
-            kernels::add_rounded(part, sum);
+            kernels::add_floor(part, sum);
             each(number, sum);
         }
     }

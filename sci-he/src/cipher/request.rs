@@ -15,9 +15,20 @@ impl Ciphertext {
     /// Parses a request.
     ///
     /// # Errors
-    /// [`Error::PeerMisbehaved`] for another length, a residue that is not canonical, or padding.
+    /// [`Error::PeerMisbehaved`] for another length. Any coefficients are those of a request.
     pub fn parse<D: Domain>(context: &Context<D>, message: &[u8]) -> Result<Self> {
         Self::receive_with(context, message, &[], std::iter::empty())
+    }
+
+    /// Parses a public key.
+    ///
+    /// # Errors
+    /// [`Error::PeerMisbehaved`] for another length, or a residue that is not canonical.
+    pub fn parse_public_key<D: Domain>(context: &Context<D>, message: &[u8]) -> Result<Self> {
+        let what = "length of a public key";
+        let (seed, body) = split(message, what, context.public_key_len())?;
+        let c0 = wire::read_residues(context.params().primes(), context.n(), body)?;
+        Ok(Self::transformed(context, seed, c0))
     }
 
     /// Parses a request and adds the server's own share `x` to its plaintext.
@@ -46,17 +57,17 @@ impl Ciphertext {
     ) -> Result<Self> {
         let n = context.n();
         assert!(x.len() <= n, "coefficients of one polynomial");
-        let expected = context.request_len();
-        let Some((seed, body)) = message.split_first_chunk().filter(|_| message.len() == expected)
-        else {
-            return Err(Error::misbehaved("length of a request", expected, message.len()));
-        };
-        let mut c0 = wire::read_residues(context.params().primes(), n, body)?;
+        let (seed, body) = split(message, "length of a request", context.request_len())?;
+        let mut c0 = context.read_rounded(seed, body)?;
         context.add_encoded(x, coins, n, &mut c0);
-        for (c, residues) in context.moduli.iter().zip(c0.chunks_exact_mut(n)) {
+        Ok(Self::transformed(context, seed, c0))
+    }
+
+    fn transformed<D: Domain>(context: &Context<D>, seed: Block, mut c0: Vec<u32>) -> Self {
+        for (c, residues) in context.moduli.iter().zip(c0.chunks_exact_mut(context.n())) {
             c.m.forward(residues);
         }
-        Ok(Self { c0, c1: context.expand(Block::from_bytes(*seed)) })
+        Self { c0, c1: context.expand(seed) }
     }
 
     /// The product with a transformed monomial (or any polynomial) of residues.
@@ -72,6 +83,13 @@ impl Ciphertext {
         };
         Self { c0: half(&self.c0), c1: half(&self.c1) }
     }
+}
+
+/// The seed of a message of this length, and the rest.
+fn split<'a>(message: &'a [u8], what: &'static str, expected: usize) -> Result<(Block, &'a [u8])> {
+    let parts = message.split_first_chunk().filter(|_| message.len() == expected);
+    let (seed, body) = parts.ok_or_else(|| Error::misbehaved(what, expected, message.len()))?;
+    Ok((Block::from_bytes(*seed), body))
 }
 
 impl std::fmt::Debug for Ciphertext {

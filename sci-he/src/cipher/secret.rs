@@ -4,7 +4,7 @@ use super::Context;
 use super::convert::Conversion;
 use crate::{kernels, sample, wire};
 use sci_core::pack::{packed_len, unpack, unpack_u128};
-use sci_core::{AnyDomain, Domain, Error, Prg, Result};
+use sci_core::{AnyDomain, Block, Domain, Error, Prg, Result};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// The client's secret: uniform ternary, kept transformed. Wiped on drop.
@@ -36,15 +36,33 @@ impl SecretKey {
 
     /// The message that gives the server the public key: an encryption of zero.
     pub fn public_key<D: Domain>(&self, context: &Context<D>, prg: &mut Prg) -> Vec<u8> {
-        self.encrypt(context, &[], prg)
+        let (seed, poly) = self.encryption(context, &[], prg);
+        let mut message = vec![0; context.public_key_len()];
+        message[..16].copy_from_slice(&seed.to_bytes());
+        wire::write_residues(context.params.primes(), context.n(), &poly, &mut message[16..]);
+        message
     }
 
     /// A request: the encryption of the coefficients `x` (canonical, at most N; the rest is zero)
-    /// under a seed of its own.
+    /// under a seed of its own, rounded.
     ///
     /// # Panics
     /// If there are more than N.
     pub fn encrypt<D: Domain>(&self, context: &Context<D>, x: &[u64], prg: &mut Prg) -> Vec<u8> {
+        let (seed, mut poly) = self.encryption(context, x, prg);
+        let mut message = vec![0; context.request_len()];
+        message[..16].copy_from_slice(&seed.to_bytes());
+        context.write_rounded(seed, &mut poly, &mut message[16..]);
+        message
+    }
+
+    /// The seed and c0.
+    fn encryption<D: Domain>(
+        &self,
+        context: &Context<D>,
+        x: &[u64],
+        prg: &mut Prg,
+    ) -> (Block, Zeroizing<Vec<u32>>) {
         assert!(x.len() <= context.n(), "coefficients of one polynomial");
         let n = context.n();
         let seed = prg.next_block();
@@ -60,10 +78,7 @@ impl SecretKey {
         let mut coins = Zeroizing::new(vec![0; x.len()]);
         context.params.domain().sample_into(prg, &mut coins);
         context.add_encoded(x, coins.iter().copied(), n, &mut poly);
-        let mut message = vec![0; context.request_len()];
-        message[..16].copy_from_slice(&seed.to_bytes());
-        wire::write_residues(context.params.primes(), n, &poly, &mut message[16..]);
-        message
+        (seed, poly)
     }
 
     /// The plaintext coefficients at `positions` of a response.

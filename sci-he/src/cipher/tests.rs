@@ -41,7 +41,7 @@ impl<D: Domain> Parties<D> {
         let mut prg = Prg::new(seed.into());
         let secret = SecretKey::generate(&context, &mut prg);
         let message = secret.public_key(&context, &mut prg);
-        let key = Ciphertext::parse(&context, &message).unwrap();
+        let key = Ciphertext::parse_public_key(&context, &message).unwrap();
         Self { context, secret, key, prg }
     }
 
@@ -240,6 +240,15 @@ fn hostile_messages_are_refused() {
     let mut long = message.clone();
     long.push(0);
     assert!(misbehaved(&long));
+    // Any bits of the right length are a request.
+    assert!(!misbehaved(&vec![0xff; message.len()]));
+    let message = parties.secret.public_key(context, &mut parties.prg);
+    let misbehaved = |message: &[u8]| {
+        let key = Ciphertext::parse_public_key(context, message);
+        matches!(key, Err(Error::PeerMisbehaved { .. }))
+    };
+    assert!(!misbehaved(&message));
+    assert!(misbehaved(&message[1..]));
     // The first residue of each prime at its largest bit pattern, which is not below the prime.
     let mut at = 16;
     for &p in context.params.primes() {

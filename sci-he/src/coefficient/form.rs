@@ -2,8 +2,9 @@
 //!
 //! All of these are rearrangements of shares and weights, which each party does by itself.
 
+use crate::broadcast;
+use sci_core::Result;
 use sci_core::geometry::{ConvGeometry, ConvSpec, LinearGeometry, Window, elements};
-use sci_core::{Error, Result};
 
 /// Stands for an element that the other side does not have.
 const NONE: u32 = u32::MAX;
@@ -75,14 +76,8 @@ impl Form {
 
     /// Every weight is a channel with a filter of its own; what it is repeated over are positions.
     pub(super) fn elementwise(shape: &[usize], weight_shape: &[usize]) -> Result<Self> {
-        let fits = shape.len() == weight_shape.len()
-            && shape.iter().zip(weight_shape).all(|(&n, &w)| w == n || w == 1);
-        if !fits {
-            let expected = format!("an axis of 1 or that of {shape:?} everywhere");
-            return Err(Error::invalid("weight shape", expected, format_args!("{weight_shape:?}")));
-        }
-        let total = elements("tensor", shape)?;
-        let channels = elements("weights", weight_shape)?;
+        let (sources, channels) = broadcast::sources(shape, weight_shape)?;
+        let total = sources.len();
         let positions = total / channels;
         let geometry = ConvGeometry::new(ConvSpec {
             batch: 1,
@@ -94,15 +89,8 @@ impl Form {
         })?;
         let mut table = vec![0; total];
         let mut used = vec![0usize; channels];
-        for i in 0..total {
-            let (mut rest, mut weight, mut stride) = (i, 0, 1);
-            for (&n, &w) in shape.iter().zip(weight_shape).rev() {
-                if w > 1 {
-                    weight += rest % n * stride;
-                }
-                stride *= w;
-                rest /= n;
-            }
+        for (i, weight) in sources.into_iter().enumerate() {
+            let weight = weight as usize;
             table[weight * positions + used[weight]] = i as u32;
             used[weight] += 1;
         }

@@ -8,6 +8,7 @@ use sci_core::testing::{reveal, run_pair, share_arithmetic};
 use sci_core::{Field, Prg, Ring, Shares};
 
 mod forms;
+mod hostile;
 mod protection;
 
 /// The definition, by plain loops.
@@ -315,10 +316,14 @@ fn wrong_weights_and_wrong_messages_are_refused() {
     let server = ServerKeys::parse(&Setup::new([&layer]), |_, _| Ok(messages.next().unwrap()));
     let server = server.unwrap();
     let mut intake =
-        |share: &[u64], byte| layer.intake(&server, share, &mut prg, || Ok(vec![byte; len]));
-    assert!(matches!(intake(&share, 0xff), Err(Error::PeerMisbehaved { .. })));
-    assert!(matches!(intake(&share[1..], 0), Err(Error::Misuse { .. })));
-    assert!(matches!(intake(&vec![u64::MAX; share.len()], 0), Err(Error::Misuse { .. })));
+        |share: &[u64], len| layer.intake(&server, share, &mut prg, || Ok(vec![0xff; len]));
+    for len in [0, 15, 16, len - 1, len + 1] {
+        assert!(matches!(intake(&share, len), Err(Error::PeerMisbehaved { .. })));
+    }
+    // Any bits of the right length are a request.
+    assert!(intake(&share, len).is_ok());
+    assert!(matches!(intake(&share[1..], len), Err(Error::Misuse { .. })));
+    assert!(matches!(intake(&vec![u64::MAX; share.len()], len), Err(Error::Misuse { .. })));
     let wrong = layer.open(&client, |_| Ok(vec![0; 100]));
     assert!(matches!(wrong, Err(Error::PeerMisbehaved { .. })));
     let too_wide = Layer::conv(&geometry, ring, 1 << 31, Privacy::default());
@@ -335,7 +340,7 @@ fn garbage_over_a_stream_is_a_typed_error() {
         |mut session| ServerKeys::receive(session.stream(), &Setup::new([&layer])).unwrap_err(),
         |mut session| {
             let stream = session.stream();
-            stream.send(&vec![0xff; layer.context().request_len()]).unwrap();
+            stream.send(&vec![0xff; layer.context().public_key_len()]).unwrap();
             assert!(stream.recv("nothing", 1).is_err());
         },
     );

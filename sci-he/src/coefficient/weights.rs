@@ -58,6 +58,11 @@ impl Weights {
         }
     }
 
+    /// Bytes of polynomials that were transformed ahead: 0 if they are transformed in every run.
+    pub fn transformed_bytes(&self) -> usize {
+        4 * self.prepared.len()
+    }
+
     /// Whether these weights can be those of a layer.
     pub(super) fn fit<D: Domain>(&self, layer: &Layer<D>) -> bool {
         let polynomials = layer.layout.polynomials();

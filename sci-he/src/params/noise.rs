@@ -3,9 +3,15 @@
 use super::{Demand, ERROR_COINS, Flood};
 use sci_core::Domain;
 
-/// Variance proxy of an error coefficient with the two randomised roundings, 1/4 each.
-fn fresh() -> f64 {
-    f64::from(ERROR_COINS) / 2.0 + 0.5
+/// Variance proxy of an error coefficient with the randomised roundings of both shares and of what the
+/// server takes back, 1/4 each, and the rounding of the request to multiples of `step`.
+fn fresh(step: f64) -> f64 {
+    f64::from(ERROR_COINS) / 2.0 + 0.75 + step * step / 12.0
+}
+
+/// What the fixed-point arithmetic of that rounding may be off by, in the worst case for every term.
+fn offset<D: Domain>(demand: &Demand<D>, step: f64) -> f64 {
+    demand.weight_bound as f64 * demand.terms as f64 * (step * (-31f64).exp2() + (-23f64).exp2())
 }
 
 /// Tails below 2^-67.
@@ -29,17 +35,18 @@ pub(super) fn secret_weight(degree: usize) -> f64 {
 }
 
 /// G, the root mean square of the error before flooding, with the roundings to integers.
-pub(super) fn rms<D: Domain>(demand: &Demand<D>, degree: usize) -> f64 {
+pub(super) fn rms<D: Domain>(demand: &Demand<D>, degree: usize, step: f64) -> f64 {
     let (w, terms) = (demand.weight_bound as f64, demand.terms as f64);
     let zero = 2.0 * degree as f64 * (2.0 / 3.0) * sigma().powi(2);
-    (w * w * terms * fresh() + zero).sqrt() + 1.0
+    (w * w * terms * fresh(step) + zero).sqrt() + offset(demand, step) + 1.0
 }
 
 /// B, the tail of the same.
-pub(super) fn tail<D: Domain>(demand: &Demand<D>, degree: usize) -> f64 {
+pub(super) fn tail<D: Domain>(demand: &Demand<D>, degree: usize, step: f64) -> f64 {
     let (w, terms) = (demand.weight_bound as f64, demand.terms as f64);
-    tau() * fresh().sqrt() * w * terms.sqrt()
+    tau() * fresh(step).sqrt() * w * terms.sqrt()
         + 2.0 * tau() * sigma() * secret_weight(degree).sqrt()
+        + offset(demand, step)
         + 1.0
 }
 
@@ -49,8 +56,9 @@ pub(super) fn at_modulus<D: Domain>(
     degree: usize,
     flood: Flood,
     log2_q: f64,
+    step: f64,
 ) -> f64 {
-    let error = tail(demand, degree) + flood.reach() + 1.0;
+    let error = tail(demand, degree, step) + flood.reach() + 1.0;
     ((demand.domain.modulus() as f64).log2() + error.log2() - log2_q).exp2()
 }
 

@@ -143,7 +143,7 @@ impl Circuit {
             .enumerate()
             .flat_map(|(i, line)| line.columns.iter().map(move |_| i))
             .collect();
-        let (mut uses, mut reuse) = (0, 0);
+        let (mut requests, mut uses, mut reuse) = (0, 0, 0);
         let mut after_hops = vec![0; self.lines.len()];
         for products in &self.products {
             let mut by_line = vec![vec![0usize; self.lines.len()]; self.requests];
@@ -153,6 +153,8 @@ impl Circuit {
                 by_copy[product.request * self.copies() + product.copy] += 1;
             }
             reuse = by_copy.into_iter().fold(reuse, usize::max);
+            let entering = by_line.iter().filter(|lines| lines.iter().any(|&count| count > 0));
+            requests = requests.max(entering.count());
             for mut lines in by_line {
                 for i in (1..lines.len()).rev() {
                     lines[i - 1] += lines[i];
@@ -167,7 +169,7 @@ impl Circuit {
             *count *= factor * usize::from(self.rotation(line.hop) != 1);
         }
         Growth {
-            requests: self.requests,
+            requests,
             period: self.period,
             uses: uses * factor,
             reuse: reuse * factor,

@@ -1,4 +1,4 @@
-//! Convolution and fully connected layers over Z_n in batched slots: the original SCI-HE
+//! Convolution, fully connected layers and element-wise products over Z_n in batched slots: the original SCI-HE
 //! (CrypTFlow2, section 6.1, after Gazelle and Delphi).
 //!
 //! *Functionality.* The parties hold additive shares of x over Z_n, n a prime that is 1 mod 2N; the
@@ -7,7 +7,8 @@
 //! *How.* A polynomial over Z_n has N slots that are added and multiplied independently
 //! ([`Context`]). Requests hold many channels; the server rotates them, multiplies by plaintexts and
 //! adds up, so that the channels of a response meet all inputs. Strided convolutions are sums of
-//! stride-1 convolutions, fully connected layers take the hybrid diagonal method. Rotations are on
+//! stride-1 convolutions, fully connected layers take the hybrid diagonal method, element-wise products
+//! no rotation at all. Rotations are on
 //! both sides: few, sharing a decomposition, on the requests, the rest on the sums, the split of least
 //! time and bytes chosen by a count of operations. Rotation keys are sent once per session, the
 //! uniform half as seeds.
@@ -48,6 +49,7 @@ mod context;
 mod conv;
 mod dense;
 mod driver;
+mod elementwise;
 mod evaluate;
 mod kernels;
 mod keys;
@@ -68,6 +70,7 @@ pub use session::{ClientKeys, ServerKeys, Setup};
 use self::circuit::{Packing, Weighing};
 use self::conv::ConvPacking;
 use self::dense::DensePacking;
+use self::elementwise::{ElementwisePacking, Shape};
 use self::evaluate::Plaintexts;
 use self::params::GROWTHS;
 use crate::params::{MAX_WEIGHT, Privacy, SECURITY};
@@ -122,6 +125,23 @@ impl<D: Domain> Layer<D> {
     ) -> Result<Self> {
         Self::plan(domain, weight_bound, privacy, |row, visit| {
             DensePacking::for_each(geometry, row, |packing| visit(Box::new(packing)));
+        })
+    }
+
+    /// Plans x·w element by element, where every axis of the weights is 1 or that of the tensor.
+    ///
+    /// # Errors
+    /// As [`Layer::conv`], and for shapes that do not fit.
+    pub fn elementwise(
+        shape: &[usize],
+        weight_shape: &[usize],
+        domain: D,
+        weight_bound: u64,
+        privacy: Privacy,
+    ) -> Result<Self> {
+        let shape = Shape::new(shape, weight_shape)?;
+        Self::plan(domain, weight_bound, privacy, |row, visit| {
+            visit(Box::new(ElementwisePacking::new(&shape, row)));
         })
     }
 
@@ -263,9 +283,7 @@ fn response_len<D: Domain>(params: &Params<D>, wanted: usize) -> usize {
 
 fn weighing<D: Domain>(params: &Params<D>) -> Weighing {
     let n = params.degree();
-    let residues = |primes: &[u32]| -> usize {
-        primes.iter().map(|&p| packed_len(n, crate::params::residue_bits(p))).sum()
-    };
+    let residues = |primes: &[u32]| crate::wire::residues_len(primes, n);
     let (primes, special) = (residues(params.primes()), residues(params.special()));
     Weighing {
         degree: n,

@@ -57,6 +57,11 @@ impl Weights {
         8 * layer.weight_len() + 4 * products * layer.plaintexts.len()
     }
 
+    /// Bytes of plaintexts that were transformed ahead: 0 if they are transformed in every run.
+    pub fn transformed_bytes(&self) -> usize {
+        4 * self.prepared.iter().map(|plaintexts| plaintexts.len()).sum::<usize>()
+    }
+
     fn transform<D: Domain>(&self, layer: &Layer<D>, response: usize) -> Zeroizing<Vec<u32>> {
         layer.plaintexts.response(&layer.context, &*layer.packing, response, &self.values)
     }

@@ -218,6 +218,62 @@ fn check_dense(field: Field, rows: usize, inner: usize, outer: usize, seed: u64)
     assert!(reveal(field, &run.server, &run.client) == expected, "{rows} {inner} {outer}");
 }
 
+fn check_elementwise(field: Field, shape: &[usize], repeated: u8, bound: i32, seed: u64) {
+    let weight_shape: Vec<usize> = shape
+        .iter()
+        .enumerate()
+        .map(|(axis, &n)| if repeated >> axis & 1 == 1 { 1 } else { n })
+        .collect();
+    let privacy = Privacy::default();
+    let layer = Layer::elementwise(shape, &weight_shape, field, bound as u64, privacy).unwrap();
+    assert_eq!(Setup::new([&layer]).rotation_keys(), 0);
+    let mut prg = Prg::new(u128::from(seed).into());
+    let values = edge_weights(layer.weight_len(), bound, &mut prg);
+    let x = edge_values(field, layer.input_len(), &mut prg);
+    let (server, client) = share_arithmetic(field, &x, &mut prg);
+    let mut expected = Vec::new();
+    for (i, &x) in x.iter().enumerate() {
+        let (mut rest, mut at, mut stride) = (i, 0, 1);
+        for axis in (0..shape.len()).rev() {
+            at += if weight_shape[axis] > 1 { rest % shape[axis] * stride } else { 0 };
+            stride *= weight_shape[axis];
+            rest /= shape[axis];
+        }
+        expected.push(field.mul(x, field.from_signed(values[at].into())));
+    }
+    let make = if seed.is_multiple_of(2) { Weights::prepare } else { Weights::on_the_fly };
+    let weights = make(&layer, values).unwrap();
+    let keys = Keys::new(&layer, &mut prg);
+    let run = run(&layer, &keys, &weights, (&server, &client), Protection::FULL, &mut prg);
+    assert!(reveal(field, &run.server, &run.client) == expected, "{shape:?} {weight_shape:?}");
+    let sent: usize = run.responses.iter().map(Vec::len).sum();
+    assert_eq!(sent as u64, layer.cost().server_to_client);
+}
+
+#[test]
+fn elementwise_products_of_all_sizes() {
+    let field = Field::new(PRIME).unwrap();
+    for (seed, (shape, repeated)) in [
+        (vec![1], 0),
+        (vec![5, 7], 0b01),
+        (vec![1, 3, 37, 37], 0b1100),
+        // As many as a row, one more, as many as a request, one more, several requests.
+        (vec![4096], 0),
+        (vec![4097], 0),
+        (vec![2, 4096], 0b10),
+        (vec![8193], 0),
+        (vec![1, 24, 28, 29], 0b1101),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        check_elementwise(field, &shape, repeated, 1 << 11, seed as u64);
+    }
+    check_elementwise(field, &[300], 0, 1 << 30, 1);
+    let wrong = Layer::elementwise(&[2, 3], &[3, 2], field, 1, Privacy::default());
+    assert!(matches!(wrong, Err(Error::InvalidInput { .. })));
+}
+
 #[test]
 fn named_shapes() {
     let field = Field::new(PRIME).unwrap();

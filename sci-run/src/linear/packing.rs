@@ -83,7 +83,7 @@ impl<D: Domain> Layer<D> {
         })
     }
 
-    /// x·w, w repeated along the axes where it has length 1; `None` in a packing that has no such product.
+    /// x·w, w repeated along the axes where it has length 1.
     ///
     /// # Errors
     /// Where no parameters hold it.
@@ -94,14 +94,17 @@ impl<D: Domain> Layer<D> {
         domain: D,
         bound: u64,
         privacy: Privacy,
-    ) -> Result<Option<Self>> {
+    ) -> Result<Self> {
         Ok(match packing {
             Packing::Coefficient => {
                 let layer =
                     coefficient::Layer::elementwise(shape, weight_shape, domain, bound, privacy)?;
-                Some(Self::Coefficient(Box::new(layer)))
+                Self::Coefficient(Box::new(layer))
             }
-            Packing::Simd => None,
+            Packing::Simd => {
+                let layer = simd::Layer::elementwise(shape, weight_shape, domain, bound, privacy)?;
+                Self::Simd(Box::new(layer))
+            }
         })
     }
 
@@ -259,6 +262,15 @@ impl Weights {
                 Self::Simd(make(layer, values)?)
             }
         })
+    }
+
+    /// Bytes of what was transformed ahead: 0 if it is transformed in every run.
+    pub fn transformed_bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Coefficient(weights) => weights.transformed_bytes(),
+            Self::Simd(weights) => weights.transformed_bytes(),
+        };
+        bytes as u64
     }
 
     /// Bytes that transformed weights of a layer take.

@@ -45,4 +45,45 @@ impl Prepared {
         let weights = self.0.get(instruction).and_then(Option::as_ref);
         weights.ok_or_else(|| Error::Misuse(format!("instruction {instruction} is no product")))
     }
+
+    /// Bytes of what was transformed ahead, within the memory that was given.
+    pub fn transformed_bytes(&self) -> u64 {
+        self.0.iter().flatten().map(Weights::transformed_bytes).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Plan;
+    use crate::linear::{Assignment, Engine, Style};
+    use crate::model::Source;
+    use sci_core::Ring;
+
+    /// As much as fits is transformed ahead, nothing beyond the memory, and all of it once it fits.
+    #[test]
+    fn weights_are_transformed_as_far_as_memory_goes() {
+        let program = Source::parse("digits").unwrap().load(&Plan::default()).unwrap();
+        let ring = Ring::new(37).unwrap();
+        let assignment = Assignment::uniform(&program.public, Engine::He);
+        let style = Style::default();
+        let protocols = Protocols::plan(&program.public, ring, &assignment, style).unwrap();
+        let layers = protocols.layers().iter().flatten();
+        let mut needed: Vec<u64> = layers.map(Weights::prepared_bytes).collect();
+        needed.retain(|&bytes| bytes > 0);
+        let all: u64 = needed.iter().sum();
+        let (least, most) = (needed.iter().min().unwrap(), needed.iter().max().unwrap());
+        assert!(needed.len() > 1 && least < most, "{needed:?}");
+        let held = |memory| {
+            let bytes = Prepared::new(&protocols, &program, memory).unwrap().transformed_bytes();
+            assert!(bytes <= memory, "{bytes} of {memory}");
+            bytes
+        };
+        assert_eq!(held(0), 0);
+        assert_eq!(held(least - 1), 0);
+        assert_eq!(held(*least), *least);
+        assert!((1..all).contains(&held(all - 1)));
+        assert_eq!(held(all), all);
+        assert_eq!(held(u64::MAX), all);
+    }
 }

@@ -84,7 +84,7 @@ fn plan_one<D: Domain>(
         Op::MulWeight { .. } => {
             let (shape, info) = (&instruction.output.shape, program.weights.get(weight.index()));
             let weights = info.map(|info| info.shape.as_slice()).unwrap_or_default();
-            Layer::elementwise(packing, shape, weights, domain, bound, privacy)?
+            Some(Layer::elementwise(packing, shape, weights, domain, bound, privacy)?)
         }
         _ => None,
     })
