@@ -53,6 +53,13 @@ pub enum Function {
         /// s.
         shift: u32,
     },
+    /// a b / 2^s rounded down, a b by the signed view: the server's a, the client's b.
+    MultiplyFixed {
+        /// s.
+        shift: u32,
+    },
+    /// a b of numbers of single precision.
+    MultiplySingle,
     /// x / d rounded down: AvgPool once the windows are summed.
     Divide {
         /// d.
@@ -180,6 +187,9 @@ impl Job {
     fn ring_cost(&self, ring: Ring) -> Result<Cost> {
         let settings = self.protocol.settings();
         let (n, bits) = (self.elements, ring.bits());
+        if let Some(cost) = crate::products::cost(self, ring)? {
+            return Ok(cost);
+        }
         match self.function {
             Function::Compare if self.protocol.is_garbled() => {
                 garbled::compare_cost(n, bits, settings.ot)
@@ -259,6 +269,9 @@ impl Job {
         let signed = |x: u64| i128::from(domain.to_signed(x));
         let expected = |i: usize| {
             let x = data.first[i];
+            if let Some(product) = crate::products::expected(self, domain, x, data.second[i]) {
+                return product;
+            }
             match self.function {
                 Function::Compare => u64::from(x > data.second[i]),
                 Function::Relu | Function::ReluPaperMux => {
@@ -275,6 +288,11 @@ impl Job {
             }
         };
         let revealed = |i: usize| match self.function {
+            Function::MultiplyFixed { .. } | Function::MultiplySingle
+                if self.protocol.is_garbled() =>
+            {
+                outputs[0][i] ^ outputs[1][i]
+            }
             Function::Compare => outputs[0][i] ^ outputs[1][i],
             _ => domain.add(outputs[0][i], outputs[1][i]),
         };
@@ -320,6 +338,9 @@ impl<'p> Engine<'p> {
         let x = &data.shares[party.index()];
         let ring = x.domain();
         let own = if party == Party::Server { &data.first } else { &data.second };
+        if let Some(output) = crate::products::run(self, job, party, data)? {
+            return Ok(output);
+        }
         match (self, job.function) {
             (Self::Garbled(gc), Function::Compare) => {
                 Ok(gc.compare(ring.bits(), own)?.iter().collect())

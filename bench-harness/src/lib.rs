@@ -20,6 +20,7 @@ pub mod paper;
 pub mod party;
 pub mod phases;
 pub mod plot;
+pub mod products;
 pub mod result;
 pub mod suite;
 pub mod tables;

@@ -45,6 +45,26 @@ fn every_function_by_every_protocol_over_rings() {
 }
 
 #[test]
+fn products_of_fixed_and_floating_point() {
+    let fixed = Function::MultiplyFixed { shift: 12 };
+    for (function, bits, protocol) in [
+        (Function::MultiplySingle, 32, Protocol::Garbled),
+        (fixed, 32, Protocol::GarbledSilent),
+        (fixed, 32, Protocol::Iknp { radix: 4 }),
+        (fixed, 64, Protocol::Silent { radix: 4 }),
+    ] {
+        runs(&job(function, DomainSpec::Ring(bits), protocol));
+    }
+    for (function, domain, protocol) in [
+        (Function::MultiplySingle, DomainSpec::Ring(31), Protocol::Garbled),
+        (Function::MultiplySingle, DomainSpec::Ring(32), Protocol::Iknp { radix: 4 }),
+        (fixed, DomainSpec::Field(65_537), Protocol::Garbled),
+    ] {
+        assert!(Pair::start(PROGRAM, &job(function, domain, protocol)).is_err());
+    }
+}
+
+#[test]
 fn every_function_over_fields() {
     for (i, function) in
         [Function::Relu, Function::Truncate { shift: 3 }, Function::Divide { d: 49 }]
