@@ -12,6 +12,7 @@
 //!
 //! [`paper`] has the published figures, with where each comes from.
 
+pub mod accuracy;
 pub mod job;
 pub mod machine;
 pub mod network;
