@@ -46,6 +46,17 @@ pub struct Figures {
     pub inputs: usize,
 }
 
+impl Figures {
+    /// The median of the seconds of all runs, and their extremes.
+    pub fn spread(&self) -> (f64, [f64; 2]) {
+        let mut all = self.seconds.clone();
+        all.sort_by(f64::total_cmp);
+        let at = |i: usize| all.get(i).copied().unwrap_or(f64::NAN);
+        let last = all.len().saturating_sub(1);
+        ((at(last / 2) + at(all.len() / 2)) / 2.0, [at(0), at(last)])
+    }
+}
+
 /// Runs a network so many times; each run must agree with the cleartext run bit by bit.
 ///
 /// # Errors

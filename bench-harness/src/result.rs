@@ -49,6 +49,8 @@ impl Line {
     }
 
     fn ratio(&self, other: Option<f64>) -> Option<f64> {
+        // A quotient of percentages says nothing.
+        let other = other.filter(|_| !self.metric.ends_with('%'));
         other.map(|other| other / self.value).filter(|ratio| ratio.is_finite())
     }
 
@@ -167,14 +169,22 @@ impl ResultFile {
             );
         }
         let runs = self.lines.iter().map(|l| l.runs).filter(|&runs| runs > 0);
-        let (least, most) = (runs.clone().min().unwrap_or(0), runs.max().unwrap_or(0));
-        let counted = if least == most { most.to_string() } else { format!("{least} to {most}") };
+        let times = match (runs.clone().min(), runs.max()) {
+            (Some(least), Some(most)) => {
+                let runs =
+                    if least == most { most.to_string() } else { format!("{least} to {most}") };
+                format!(
+                    " Times: medians of {runs} runs (least–greatest), two processes, {} thread(s) a party.",
+                    self.threads
+                )
+            }
+            _ => String::new(),
+        };
         let _ = write!(
             out,
-            "\nSizes: {}. Times: medians of {counted} runs (least–greatest), two processes, {} thread(s) a party. \
+            "\nSizes: {}.{times} \
              Commit {}. {}, {} cores, {} GiB, {}; load average {}.\n",
             self.sizes,
-            self.threads,
             self.commit,
             self.machine.processor,
             self.machine.cores,
@@ -201,7 +211,8 @@ round trip later (`lan` 377 MB/s and 0.3 ms, `wan` 40 MB/s and 80 ms; MB = 10^6 
 measured, and every run is held equal to the formulas. Bits of silent OT include its corrections, not its expansion, \
 which has a line of its own; times include everything after the set-up.\n\
 * **paper** is CrypTFlow2's own figure, on two machines with four 3.7 GHz cores each. Unmarked figures were read in \
-the paper; (r) marks what is recollected and agrees with a formula, (R) what is only recollected.\n\
+the paper; (r) marks what is recollected and agrees with a formula, (R) what is only recollected, (c) what was counted in \
+the authors' programs.\n\
 * **GC, same run** is our half-gates implementation, measured beside it.\n\
 * Ratios above 1 mean that the measured protocol is ahead. * marks times of a stated sample, multiplied up.\n\n";
 

@@ -1,6 +1,12 @@
 //! The tables and figures: what is run, and beside what it is put.
 
+pub mod accuracy;
+pub mod accuracy_over_scale;
+pub mod appendix_g_networks;
+pub mod appendix_h_avgpool;
 pub mod bitwidth_scaling;
+pub mod cryptflow_table1_products;
+pub mod cryptflow_table7_2pc;
 pub mod figure1_scaling;
 pub mod link_scaling;
 pub mod table1_millionaires;
@@ -18,7 +24,7 @@ use crate::result::Line;
 use crate::suite::{Suite, Table};
 
 /// All of them, in the order of the papers.
-pub const ALL: [Table; 11] = [
+pub const ALL: [Table; 17] = [
     table1_millionaires::TABLE,
     table2_relu::TABLE,
     table3_avgpool::TABLE,
@@ -30,6 +36,12 @@ pub const ALL: [Table; 11] = [
     truncation_vs_gc::TABLE,
     bitwidth_scaling::TABLE,
     link_scaling::TABLE,
+    accuracy::TABLE,
+    accuracy_over_scale::TABLE,
+    appendix_g_networks::TABLE,
+    appendix_h_avgpool::TABLE,
+    cryptflow_table1_products::TABLE,
+    cryptflow_table7_2pc::TABLE,
 ];
 
 /// The prime below 2^32 that the reference implementation of SCI-HE uses: 1 mod 2^14.

@@ -63,6 +63,8 @@ pub(super) struct Pool<S> {
     served: u64,
     work: Work,
     stock: Stock,
+    /// How many of those at hand were asked for beforehand: while they last, workers rest.
+    reserved: usize,
 }
 
 /// The trees and the table of a round.
@@ -104,6 +106,7 @@ impl<S: Side> Pool<S> {
             served: 0,
             work: Work::new(),
             stock: Stock::default(),
+            reserved: 0,
         }
     }
 
@@ -122,6 +125,7 @@ impl<S: Side> Pool<S> {
         } else {
             self.take_more(stream, out)
         };
+        self.reserved = self.reserved.saturating_sub(out.len());
         if self.round.is_some() {
             self.terms.bell.ring();
         }
@@ -135,8 +139,10 @@ impl<S: Side> Pool<S> {
 
     /// Sees to it that the next `n` are at hand, so that taking them needs neither a message nor work. Both parties
     /// must call it with the same number at the same point. What workers have done meanwhile makes no difference to
-    /// what is sent: a round begins exactly if fewer than `n` outputs are left of the one before, made or not.
+    /// what is sent: a round begins exactly if fewer than `n` outputs are left of the one before, made or not. Workers
+    /// rest until these are taken: they would do work of later in the time of who asked for it beforehand.
     pub(super) fn stock_up(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.reserved = n;
         if n <= self.stock.len() {
             return Ok(());
         }
@@ -272,6 +278,9 @@ impl<S: Side> Pool<S> {
 
 impl<S: Side> Producer for Pool<S> {
     fn wants(&self) -> Option<usize> {
+        if self.reserved > 0 {
+            return None;
+        }
         let at_hand = self.stock.len();
         let has_more = self.round.as_ref().is_some_and(|round| round.trees_left() > 0);
         (has_more && at_hand + BATCH <= AHEAD).then_some(at_hand)
