@@ -8,6 +8,7 @@ use sci_core::testing::{reveal, run_pair, share_arithmetic};
 use sci_core::{Field, Prg, Ring, Shares};
 
 mod forms;
+mod hostile;
 mod protection;
 
 /// The definition, by plain loops.

@@ -1,0 +1,50 @@
+//! Clients that do not follow the plan, over a stream.
+
+use super::*;
+use sci_core::session::Session;
+
+/// What the server makes of a client that sends proper keys and then requests of these lengths.
+fn served(layer: &Layer<Ring>, lengths: &[usize]) -> Error {
+    let setup = &Setup::new([layer]);
+    let (server, ()) = run_pair(
+        |mut session: Session| {
+            let (stream, mut prg) = (session.stream(), Prg::from_os()?);
+            let keys = ServerKeys::receive(stream, setup)?;
+            let weights = Weights::on_the_fly(layer, vec![1; layer.weight_len()])?;
+            let share = Shares::new(Ring::new(37)?, vec![0; layer.input_len()])?;
+            let served = run_server(stream, layer, &keys, &weights, &share, &mut prg);
+            assert!(stream.is_poisoned());
+            served
+        },
+        |mut session| {
+            let stream = session.stream();
+            ClientKeys::send(stream, setup, &mut Prg::from_os().unwrap()).unwrap();
+            lengths.iter().for_each(|&len| stream.send(&vec![0; len]).unwrap());
+        },
+    );
+    server.unwrap_err()
+}
+
+/// A client that leaves early, and one that encrypts for other parameters.
+#[test]
+fn a_wrong_count_and_other_parameters_are_typed_errors() {
+    let geometry = ConvGeometry::new(spec([64, 8, 1], [1, 28, 28], Window::new([1; 3]))).unwrap();
+    let plan =
+        |bits| Layer::conv(&geometry, Ring::new(bits).unwrap(), 100, Privacy::default()).unwrap();
+    let (layer, other) = (plan(37), plan(20));
+    let (count, len) = (layer.layout().requests(), layer.context().request_len());
+    assert!(count > 1 && other.context().request_len() != len);
+    let error = served(&layer, &vec![len; count - 1]);
+    assert!(matches!(error, Error::Link { .. }), "{error}");
+    let error = served(&layer, &[len, other.context().request_len()]);
+    assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
+    // Keys for another modulus; those of the two layers are for the same.
+    let wide = plan(64);
+    assert_ne!(wide.context().params().primes(), layer.context().params().primes());
+    let setups = [Setup::new([&layer]), Setup::new([&wide])];
+    let (error, _) = run_pair(
+        |mut session| ServerKeys::receive(session.stream(), &setups[0]).unwrap_err(),
+        |mut session| ClientKeys::send(session.stream(), &setups[1], &mut Prg::from_os()?),
+    );
+    assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
+}
