@@ -12,9 +12,7 @@ use super::kernels;
 use super::params::Params;
 use super::small::{Small, mul_mod, pow_mod, reverse};
 use crate::modulus::Modulus;
-use crate::params::residue_bits;
-use crate::sample;
-use sci_core::pack::{pack, packed_len, unpack};
+use crate::{sample, wire};
 use sci_core::{AnyDomain, Block, Domain, Error, Prg, Result};
 use tfhe_ntt::prime64;
 use zeroize::Zeroizing;
@@ -24,6 +22,8 @@ use zeroize::Zeroizing;
 pub struct Context<D: Domain> {
     params: Params<D>,
     /// The primes of q, then the special ones.
+    base: Vec<u32>,
+    /// The same with their constants.
     pub(super) primes: Vec<Prime>,
     /// Place of each slot in the transform modulo n, row 0 first.
     slots: Vec<u32>,
@@ -95,7 +95,7 @@ impl<D: Domain> Context<D> {
         })?;
         let row = n / 2;
         let slots = (0..n).map(|slot| class_index(slot / row, slot % row, n) as u32).collect();
-        Ok(Self { params, primes, slots, plan, root, modulus_in_domain, narrow })
+        Ok(Self { params, base, primes, slots, plan, root, modulus_in_domain, narrow })
     }
 
     /// The parameters.
@@ -264,45 +264,23 @@ impl<D: Domain> Context<D> {
         fractions
     }
 
-    /// Bytes of a polynomial under the first `primes` primes. N is a multiple of 8, so that no prime
-    /// needs padding.
+    /// Bytes of a polynomial under the first `primes` primes.
     pub(super) fn packed_len(&self, primes: usize) -> usize {
-        let widths = self.primes[..primes].iter().map(|c| residue_bits(c.m.p));
-        widths.map(|bits| packed_len(self.n(), bits)).sum()
+        wire::residues_len(&self.base[..primes], self.n())
     }
 
-    /// Writes a polynomial, prime by prime, each packed to the bits of that prime.
-    pub(super) fn write(&self, poly: &[u32], mut out: &mut [u8]) {
-        let mut wide = Zeroizing::new(vec![0u64; self.n()]);
-        for (c, residues) in self.primes.iter().zip(poly.chunks_exact(self.n())) {
-            let bits = residue_bits(c.m.p);
-            let (now, later) = out.split_at_mut(packed_len(residues.len(), bits));
-            wide.iter_mut().zip(residues).for_each(|(w, &r)| *w = r.into());
-            pack(&wide, bits, now);
-            out = later;
-        }
+    /// Writes a polynomial under as many primes as it has.
+    pub(super) fn write(&self, poly: &[u32], out: &mut [u8]) {
+        wire::write_residues(&self.base[..poly.len() / self.n()], self.n(), poly, out);
     }
 
     /// Reads a polynomial under as many primes as `poly` has place for.
     ///
     /// # Errors
-    /// [`Error::PeerMisbehaved`] if a residue is not below its prime.
-    ///
-    /// # Panics
-    /// Unless `bytes` has the length of such a polynomial.
-    pub(super) fn read(&self, mut bytes: &[u8], poly: &mut [u32]) -> Result<()> {
-        let mut wide = vec![0u64; self.n()];
-        for (c, residues) in self.primes.iter().zip(poly.chunks_exact_mut(self.n())) {
-            let (p, bits) = (c.m.p, residue_bits(c.m.p));
-            let (now, later) = bytes.split_at(packed_len(residues.len(), bits));
-            unpack(now, bits, &mut wide)?;
-            if wide.iter().fold(false, |bad, &r| bad | (r >= u64::from(p))) {
-                let expected = format!("below {p}");
-                return Err(Error::misbehaved("coefficient of a ciphertext", expected, "more"));
-            }
-            residues.iter_mut().zip(&wide).for_each(|(r, &w)| *r = w as u32);
-            bytes = later;
-        }
+    /// [`Error::PeerMisbehaved`] for another length, or if a residue is not below its prime.
+    pub(super) fn read(&self, bytes: &[u8], poly: &mut [u32]) -> Result<()> {
+        let base = &self.base[..poly.len() / self.n()];
+        poly.copy_from_slice(&wire::read_residues(base, self.n(), bytes)?);
         Ok(())
     }
 }

@@ -283,9 +283,7 @@ fn response_len<D: Domain>(params: &Params<D>, wanted: usize) -> usize {
 
 fn weighing<D: Domain>(params: &Params<D>) -> Weighing {
     let n = params.degree();
-    let residues = |primes: &[u32]| -> usize {
-        primes.iter().map(|&p| packed_len(n, crate::params::residue_bits(p))).sum()
-    };
+    let residues = |primes: &[u32]| crate::wire::residues_len(primes, n);
     let (primes, special) = (residues(params.primes()), residues(params.special()));
     Weighing {
         degree: n,
