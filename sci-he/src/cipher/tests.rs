@@ -1,3 +1,5 @@
+mod oracle;
+
 use super::*;
 use crate::params::{Demand, Privacy};
 use sci_core::{Field, Ring};

@@ -32,7 +32,12 @@ impl SecretKey {
     pub fn generate<D: Domain>(context: &Context<D>, prg: &mut Prg) -> Self {
         let mut secret = Zeroizing::new(vec![0; context.n()]);
         sample::ternary(prg, &mut secret);
-        Self { transformed: context.transform_small(&secret, context.primes.len()) }
+        Self::from_ternary(context, &secret)
+    }
+
+    /// The secret with these N coefficients, each -1, 0 or 1.
+    pub(super) fn from_ternary<D: Domain>(context: &Context<D>, secret: &[i8]) -> Self {
+        Self { transformed: context.transform_small(secret, context.primes.len()) }
     }
 
     /// The message that gives the server the public key: an encryption of zero.

@@ -30,8 +30,8 @@
 //! *What was measured.* `cargo bench -p sci-he --bench slots` over the 37-bit prime, 12-bit weights, 2^-40
 //! for the run, one thread a party: CPU seconds of both parties and MiB, beside the original's on a
 //! machine of the same class. All of ResNet50's convolutions and its classifier take 74 s, 393 MiB and
-//! 64 rotation keys of 40 MiB together (the original: 231 MiB of keys); `-- resnet50` runs them and
-//! checks every output.
+//! 64 rotation keys of 40 MiB together (the original: 231 MiB of keys); `SCI_HE_RESNET50=all` runs
+//! them and checks every output.
 //!
 //! | layer | s | MiB | original s | original MiB |
 //! |---|---|---|---|---|

@@ -1,6 +1,7 @@
 //! What a layer computes, over shapes and domains.
 
 mod hostile;
+mod oracle;
 mod privacy;
 
 use super::keys::{Ciphertext, RotationKey};

@@ -38,8 +38,10 @@ fn a_wrong_count_and_other_parameters_are_typed_errors() {
     assert!(matches!(error, Error::Link { .. }), "{error}");
     let error = served(&layer, &[len, other.context().request_len()]);
     assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
-    // Keys of other parameters.
-    let setups = [Setup::new([&layer]), Setup::new([&other])];
+    // Keys for another modulus; those of the two layers are for the same.
+    let wide = plan(64);
+    assert_ne!(wide.context().params().primes(), layer.context().params().primes());
+    let setups = [Setup::new([&layer]), Setup::new([&wide])];
     let (error, _) = run_pair(
         |mut session| ServerKeys::receive(session.stream(), &setups[0]).unwrap_err(),
         |mut session| ClientKeys::send(session.stream(), &setups[1], &mut Prg::from_os()?),
