@@ -54,13 +54,17 @@ struct File {
     figure: Vec<Figure>,
 }
 
+/// A file for each paper.
+const FILES: &[&str] =
+    &[include_str!("../paper/cryptflow2.toml"), include_str!("../paper/cheetah.toml")];
+
 /// All figures.
 pub fn figures() -> &'static [Figure] {
     static FIGURES: OnceLock<Vec<Figure>> = OnceLock::new();
     FIGURES.get_or_init(|| {
-        let text = include_str!("../paper/cryptflow2.toml");
         // Part of the program, and read by a test.
-        toml::from_str::<File>(text).map_or_else(|_| Vec::new(), |file| file.figure)
+        let files = FILES.iter().filter_map(|text| toml::from_str::<File>(text).ok());
+        files.flat_map(|file| file.figure).collect()
     })
 }
 
@@ -84,16 +88,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_is_read_and_says_nothing_twice() {
-        let text = include_str!("../paper/cryptflow2.toml");
-        let file: File = toml::from_str(text).unwrap();
-        assert!(file.figure.len() > 40);
-        for (i, a) in file.figure.iter().enumerate() {
+    fn the_files_are_read_and_say_nothing_twice() {
+        let files = FILES.iter().map(|text| toml::from_str::<File>(text).unwrap());
+        let all: Vec<Figure> = files.flat_map(|file| file.figure).collect();
+        assert!(all.len() > 40 && all == figures());
+        for (i, a) in all.iter().enumerate() {
             let same = |b: &Figure| {
                 (&a.table, &a.case, &a.protocol, &a.link, &a.metric)
                     == (&b.table, &b.case, &b.protocol, &b.link, &b.metric)
             };
-            assert!(!file.figure[i + 1..].iter().any(same), "{a:?}");
+            assert!(!all[i + 1..].iter().any(same), "{a:?}");
             assert!(a.value > 0.0, "{a:?}");
         }
         assert_eq!(find("table1", "32 bits", "ours, m = 7", "lan", "bits").unwrap().value, 2930.0);
