@@ -1,6 +1,7 @@
 //! The tables and figures: what is run, and beside what it is put.
 
 pub mod bitwidth_scaling;
+pub mod depth_scaling;
 pub mod figure1_scaling;
 pub mod link_scaling;
 pub mod table1_millionaires;
@@ -9,6 +10,7 @@ pub mod table3_avgpool;
 pub mod table4_relu_layers;
 pub mod table5_delphi;
 pub mod table7_networks;
+pub mod thread_scaling;
 pub mod truncation_vs_gc;
 
 use crate::job::{DomainSpec, Function, Job, Protocol};
@@ -17,7 +19,7 @@ use crate::result::Line;
 use crate::suite::{Suite, Table};
 
 /// All of them, in the order of the papers.
-pub const ALL: [Table; 10] = [
+pub const ALL: [Table; 12] = [
     table1_millionaires::TABLE,
     table2_relu::TABLE,
     table3_avgpool::TABLE,
@@ -28,6 +30,8 @@ pub const ALL: [Table; 10] = [
     truncation_vs_gc::TABLE,
     bitwidth_scaling::TABLE,
     link_scaling::TABLE,
+    depth_scaling::TABLE,
+    thread_scaling::TABLE,
 ];
 
 /// The prime below 2^32 that the reference implementation of SCI-HE uses: 1 mod 2^14.
