@@ -51,6 +51,13 @@ impl Machine {
     }
 }
 
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { processor, cores, memory_gib, system, .. } = self;
+        write!(f, "{processor}, {cores} cores, {memory_gib} GiB, {system}")
+    }
+}
+
 /// The commit that is checked out, with a `+` if anything differs from it.
 pub fn commit() -> String {
     let git = |arguments: &[&str]| {
@@ -67,10 +74,20 @@ pub fn commit() -> String {
 
 /// User and system time of this process in seconds, where /proc tells; ticks are 10 ms.
 pub fn cpu_seconds() -> Option<f64> {
+    ticks([11, 12])
+}
+
+/// The same of all processes that this one started and waited for, and of theirs.
+pub fn children_cpu_seconds() -> Option<f64> {
+    ticks([13, 14])
+}
+
+/// Two fields after the name, in seconds.
+fn ticks(fields: [usize; 2]) -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
-    Some(ticks / 100.0)
+    let all: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let [user, system] = fields.map(|at| all.get(at).and_then(|x| x.parse::<f64>().ok()));
+    Some((user? + system?) / 100.0)
 }
 
 /// The largest resident set of this process in bytes, where /proc tells.

@@ -1,18 +1,19 @@
 //! Whole networks, through the program that users run.
 
+use crate::machine;
 use crate::pair::Result;
 use sci_core::{Block, Prg};
-use sci_run::report::Report;
+use sci_run::report::{Layer, Report};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A network, an input, and how it is run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
     /// What it is called in the tables.
-    pub name: &'static str,
+    pub name: String,
     /// `--model`.
     pub model: String,
     /// `--input`, if it is not the model's own.
@@ -21,72 +22,111 @@ pub struct Run {
     pub preprocess: Option<String>,
     /// `--backend`.
     pub backend: &'static str,
+    /// `--domain`, if it is not the ring.
+    pub domain: Option<&'static str>,
+    /// `--ot`, if it is not silent.
+    pub ot: Option<&'static str>,
     /// `--bitwidth` and `--scale`.
     pub fixed: (u32, u32),
+    /// `--output`, if it is not the class.
+    pub output: Option<&'static str>,
     /// `--link`.
     pub link: &'static str,
     /// Threads of a party.
     pub threads: usize,
 }
 
-/// What several runs came to.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Seconds of each run, set-up and all.
-    pub seconds: Vec<f64>,
+/// What one run came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Once {
+    /// Seconds, set-up and all, of all inputs.
+    pub seconds: f64,
     /// Seconds of the online phase.
-    pub online: Vec<f64>,
+    pub online: f64,
+    /// Seconds within products: convolutions and fully connected layers.
+    pub products: f64,
+    /// CPU seconds of the whole command: both parties, compiling and the cleartext run.
+    pub cpu: f64,
     /// Payload both ways.
     pub bytes: u64,
+    /// Payload of products.
+    pub product_bytes: u64,
     /// The longest chain of dependent messages.
     pub rounds: u32,
-    /// Larger resident memory of the two parties.
-    pub peak_rss: u64,
-    /// Inputs of a run.
+    /// Resident memory of server and client at its peak.
+    pub peak_rss: [u64; 2],
+    /// Inputs.
     pub inputs: usize,
 }
 
+/// The same network, run several times.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// Each run.
+    pub runs: Vec<Once>,
+}
+
 impl Figures {
-    /// The median of the seconds of all runs, and their extremes.
-    pub fn spread(&self) -> (f64, [f64; 2]) {
-        let mut all = self.seconds.clone();
+    /// Median and extremes of a figure.
+    pub fn spread(&self, figure: impl Fn(&Once) -> f64) -> (f64, [f64; 2]) {
+        let mut all: Vec<f64> = self.runs.iter().map(figure).collect();
         all.sort_by(f64::total_cmp);
         let at = |i: usize| all.get(i).copied().unwrap_or(f64::NAN);
-        let last = all.len().saturating_sub(1);
-        ((at(last / 2) + at(all.len() / 2)) / 2.0, [at(0), at(last)])
+        let (low, high) = (all.len().saturating_sub(1) / 2, all.len() / 2);
+        ((at(low) + at(high)) / 2.0, [at(0), at(all.len().saturating_sub(1))])
+    }
+
+    /// The first run, for what is the same in all.
+    pub fn first(&self) -> Once {
+        self.runs.first().copied().unwrap_or_default()
     }
 }
 
-/// Runs a network so many times; each run must agree with the cleartext run bit by bit.
+/// Whether a layer of a report multiplies with weights.
+fn is_product(layer: &&Layer) -> bool {
+    matches!(layer.op.as_str(), "Conv" | "Linear" | "MulWeight")
+}
+
+/// Runs a network once; the run must agree with the cleartext run bit by bit.
 ///
 /// # Errors
 /// What the program says.
-pub fn measure(program: &str, run: &Run, runs: u64) -> Result<Figures> {
-    let mut figures = Figures::default();
-    for _ in 0..runs {
-        let report = once(program, run)?;
-        if report.bitwise_equal != Some(true) {
-            return Err(format!("{}: not bitwise equal to the cleartext run", run.name));
-        }
-        figures.seconds.push(report.seconds.total);
-        figures.online.push(report.seconds.online);
-        figures.bytes = report.bytes.total;
-        figures.rounds = report.rounds;
-        let rss = [report.peak_rss_bytes.server, report.peak_rss_bytes.client];
-        figures.peak_rss = figures.peak_rss.max(rss.into_iter().flatten().max().unwrap_or(0));
-        figures.inputs = report.predictions.map_or(0, |predictions| predictions.len());
+pub fn once(program: &str, run: &Run) -> Result<Once> {
+    let before = machine::children_cpu_seconds();
+    let report = report(program, run)?;
+    if report.bitwise_equal != Some(true) {
+        return Err(format!("{}: not bitwise equal to the cleartext run", run.name));
     }
-    Ok(figures)
+    let cpu = machine::children_cpu_seconds().zip(before).map_or(0.0, |(now, then)| now - then);
+    let products = || report.layers.iter().filter(is_product);
+    Ok(Once {
+        seconds: report.seconds.total,
+        online: report.seconds.online,
+        products: products().map(|layer| layer.seconds).sum(),
+        cpu,
+        bytes: report.bytes.total,
+        product_bytes: products().map(|layer| layer.bytes).sum(),
+        rounds: report.rounds,
+        peak_rss: [report.peak_rss_bytes.server, report.peak_rss_bytes.client]
+            .map(Option::unwrap_or_default),
+        inputs: report.predictions.as_ref().map_or(0, Vec::len).max(1),
+    })
 }
 
-fn once(program: &str, run: &Run) -> Result<Report> {
+fn report(program: &str, run: &Run) -> Result<Report> {
     let (bitwidth, scale) = run.fixed;
     let mut command = Command::new(program);
     command.env_remove(crate::TABLE_VARIABLE);
     command.args(["--model", &run.model, "--backend", run.backend, "--link", run.link, "--json"]);
     command.args(["--bitwidth", &bitwidth.to_string(), "--scale", &scale.to_string()]);
     command.args(["--threads", &run.threads.to_string(), "--timeout", "600"]);
-    for (option, value) in [("--input", &run.input), ("--preprocess", &run.preprocess)] {
+    for (option, value) in [
+        ("--input", run.input.as_deref()),
+        ("--preprocess", run.preprocess.as_deref()),
+        ("--domain", run.domain),
+        ("--ot", run.ot),
+        ("--output", run.output),
+    ] {
         if let Some(value) = value {
             command.args([option, value]);
         }
@@ -100,6 +140,16 @@ fn once(program: &str, run: &Run) -> Result<Report> {
     })
 }
 
+/// Where files of this run of the benches go.
+///
+/// # Errors
+/// If the folder cannot be made.
+pub fn scratch() -> Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sci-bench");
+    fs::create_dir_all(&directory).map_err(|e| format!("{}: {e}", directory.display()))?;
+    Ok(directory)
+}
+
 /// A file of the models that are too large for the repository, if they are at hand.
 pub fn shared(path: &str) -> Option<PathBuf> {
     let found = Path::new(&std::env::var_os("SCI_MODELS_DIR")?).join(path);
@@ -111,8 +161,7 @@ pub fn shared(path: &str) -> Option<PathBuf> {
 /// # Errors
 /// If it cannot be written.
 pub fn picture(size: usize) -> Result<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sci-bench");
-    let path = directory.join(format!("picture-{size}.npy"));
+    let path = scratch()?.join(format!("picture-{size}.npy"));
     let mut header =
         format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, {size}, {size}), }}");
     // The array begins at a multiple of 64; magic, version and length take 10 bytes.
@@ -128,7 +177,6 @@ pub fn picture(size: usize) -> Result<PathBuf> {
         let value = (prg.next_u64() >> 40) as f32 / (1 << 24) as f32;
         bytes.extend(value.to_le_bytes());
     }
-    let written = fs::create_dir_all(&directory).and_then(|()| fs::write(&path, bytes));
-    written.map_err(|e| format!("{}: {e}", path.display()))?;
+    fs::write(&path, bytes).map_err(|e| format!("{}: {e}", path.display()))?;
     Ok(path)
 }

@@ -46,12 +46,17 @@ const INK: RGBColor = RGBColor(127, 127, 127);
 const GARBLED: RGBColor = RGBColor(217, 119, 6);
 const COLOURS: [RGBColor; 6] = [
     RGBColor(37, 122, 214),
-    RGBColor(217, 119, 6),
     RGBColor(16, 150, 110),
     RGBColor(200, 60, 120),
     RGBColor(130, 100, 220),
     RGBColor(110, 130, 40),
+    RGBColor(0, 150, 180),
 ];
+
+/// Garbled circuits have the same colour in all pictures.
+fn is_garbled(protocol: &str) -> bool {
+    protocol.starts_with("GC") || protocol.contains(": GC")
+}
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -145,7 +150,7 @@ fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line], axis: Axis) 
         let y = 46 + 20 * i as i32;
         let link = if line.link.is_empty() { String::new() } else { format!(", {}", line.link) };
         write(&format!("{}: {}{link}", line.case, line.protocol), LEFT - 8, y, 15, HPos::Right)?;
-        let colour = if line.protocol.starts_with("GC") { GARBLED } else { COLOURS[0] };
+        let colour = if is_garbled(&line.protocol) { GARBLED } else { COLOURS[0] };
         let bar = Rectangle::new([(LEFT, y - 7), (at(line.value), y + 7)], colour.filled());
         area.draw(&bar).map_err(text)?;
         let mut end = at(line.value);
@@ -243,8 +248,10 @@ where
         .y_label_formatter(&|y| number(*y))
         .draw()
         .map_err(text)?;
-    for (i, (name, points)) in series.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
+    let mut colours = COLOURS.iter().cycle();
+    for (name, points) in series {
+        let next = if is_garbled(name) { None } else { colours.next() };
+        let colour = *next.unwrap_or(&GARBLED);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)))
             .map_err(text)?

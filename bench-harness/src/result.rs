@@ -31,6 +31,9 @@ pub struct Line {
     pub paper: Option<f64>,
     /// What the paper's figure is worth: nothing if it was read in the paper.
     pub paper_mark: String,
+    /// Whose figure it is if not CrypTFlow2's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub paper_of: String,
     /// Garbled circuits in the same run.
     pub garbled: Option<f64>,
     /// Where the line stands in the plot: number of elements, bits…
@@ -44,6 +47,10 @@ impl Line {
         if let Some(figure) = paper::find(table, case, protocol, &self.link, &self.metric) {
             self.paper = Some(figure.value);
             self.paper_mark = figure.source.mark().into();
+            // CrypTFlow2 calls its own protocols ours, SCI_OT or SCI_HE; a system of another name is that one.
+            if protocol.contains("Cheetah") {
+                self.paper_of = protocol.into();
+            }
         }
         self
     }
@@ -84,6 +91,9 @@ pub struct ResultFile {
     pub commit: String,
     /// Threads of a party.
     pub threads: usize,
+    /// What all of it took.
+    #[serde(default)]
+    pub seconds: f64,
     /// The figures.
     pub lines: Vec<Line>,
 }
@@ -102,7 +112,8 @@ fn optional(x: Option<f64>) -> String {
     x.map(number).unwrap_or_default()
 }
 
-fn times(x: Option<f64>) -> String {
+/// A ratio for people.
+pub(crate) fn times(x: Option<f64>) -> String {
     x.map(|x| format!("{}x", number((x * 100.0).round() / 100.0))).unwrap_or_default()
 }
 
@@ -117,6 +128,7 @@ impl ResultFile {
             let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
             let plain = |x: Option<f64>| x.map(|x| x.to_string()).unwrap_or_default();
             let source = if line.paper.is_some() { line.paper_mark.trim() } else { "" };
+            let source = format!("{source} {}", line.paper_of);
             let fields = [
                 quoted(&line.case),
                 quoted(&line.protocol),
@@ -128,7 +140,7 @@ impl ResultFile {
                 line.runs.to_string(),
                 line.extrapolated.to_string(),
                 plain(line.paper),
-                quoted(source),
+                quoted(source.trim()),
                 plain(line.paper_ratio()),
                 plain(line.garbled),
                 plain(line.garbled_ratio()),
@@ -149,13 +161,22 @@ impl ResultFile {
         out += "|---|---|---|---|---:|---:|---:|---:|---:|\n";
         for line in &self.lines {
             let mut value = number(line.value);
-            if let Some([least, greatest]) = line.spread {
-                let _ = write!(value, " ({}–{})", number(least), number(greatest));
+            match line.spread {
+                Some(_) if line.runs == 1 => value += " (1 run)",
+                Some([least, greatest]) => {
+                    let _ = write!(value, " ({}–{})", number(least), number(greatest));
+                }
+                None => {}
             }
             if line.extrapolated > 1.0 {
                 value += " *";
             }
-            let paper = line.paper.map(|p| number(p) + &line.paper_mark).unwrap_or_default();
+            let whose = match line.paper_of.as_str() {
+                "" => String::new(),
+                other => format!(", {other}"),
+            };
+            let paper = line.paper.map(|p| number(p) + &line.paper_mark + &whose);
+            let paper = paper.unwrap_or_default();
             let _ = writeln!(
                 out,
                 "| {} | {} | {} | {} | {value} | {paper} | {} | {} | {} |",
@@ -171,26 +192,22 @@ impl ResultFile {
         let runs = self.lines.iter().map(|l| l.runs).filter(|&runs| runs > 0);
         let times = match (runs.clone().min(), runs.max()) {
             (Some(least), Some(most)) => {
-                let runs =
-                    if least == most { most.to_string() } else { format!("{least} to {most}") };
+                let counted = match (least, most) {
+                    (_, 1) => "single runs".into(),
+                    _ if least == most => format!("medians of {most} runs (least–greatest)"),
+                    _ => format!("medians of {least} to {most} runs (least–greatest)"),
+                };
+                let threads = self.threads;
                 format!(
-                    " Times: medians of {runs} runs (least–greatest), two processes, {} thread(s) a party.",
-                    self.threads
+                    " Times: {counted}, two processes, {threads} thread(s) a party where no row says otherwise."
                 )
             }
             _ => String::new(),
         };
         let _ = write!(
             out,
-            "\nSizes: {}.{times} \
-             Commit {}. {}, {} cores, {} GiB, {}; load average {}.\n",
-            self.sizes,
-            self.commit,
-            self.machine.processor,
-            self.machine.cores,
-            self.machine.memory_gib,
-            self.machine.system,
-            self.machine.load,
+            "\nSizes: {}.{times} Commit {}. {}; load average {}. All of it took {:.0} s.\n",
+            self.sizes, self.commit, self.machine, self.machine.load, self.seconds,
         );
         out
     }
@@ -199,31 +216,6 @@ impl ResultFile {
     pub fn is_marked(&self, source: Source) -> bool {
         self.lines.iter().any(|line| line.paper.is_some() && line.paper_mark == source.mark())
     }
-}
-
-/// What stands above all tables.
-const PREFACE: &str = "# Results\n\n\
-Written by `cargo bench -p bench-harness`; do not edit. Each table is also there as json, csv and, where a picture \
-says more, svg.\n\n\
-* **measured** is this workspace: both parties are processes of their own on one machine, connected over TCP on \
-loopback. Links are shaped in process, in each direction by itself: bytes leave at the given rate and arrive half a \
-round trip later (`lan` 377 MB/s and 0.3 ms, `wan` 40 MB/s and 80 ms; MB = 10^6 bytes). Payload and rounds are \
-measured, and every run is held equal to the formulas. Bits of silent OT include its corrections, not its expansion, \
-which has a line of its own; times include everything after the set-up.\n\
-* **paper** is CrypTFlow2's own figure, on two machines with four 3.7 GHz cores each. Unmarked figures were read in \
-the paper; (r) marks what is recollected and agrees with a formula, (R) what is only recollected, (c) what was counted in \
-the authors' programs.\n\
-* **GC, same run** is our half-gates implementation, measured beside it.\n\
-* Ratios above 1 mean that the measured protocol is ahead. * marks times of a stated sample, multiplied up.\n\n";
-
-/// All tables in one document.
-pub fn readme(files: &[ResultFile]) -> String {
-    let mut out = PREFACE.to_string();
-    for file in files {
-        out += &file.markdown();
-        let _ = write!(out, "\n![{}]({}.svg)\n\n", file.title, file.name);
-    }
-    out
 }
 
 #[cfg(test)]

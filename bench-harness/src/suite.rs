@@ -3,18 +3,21 @@
 use crate::job::Job;
 use crate::machine::{Machine, commit};
 use crate::pair::{Measurement, Pair, Result, Sample};
-use crate::result::{Line, ResultFile, SCHEMA, readme};
+use crate::result::{Line, ResultFile, SCHEMA};
+use crate::summary::readme;
 use crate::{network, plot};
 use criterion::Criterion;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Runs of which a median is taken.
 const RUNS: u64 = 5;
-/// A job whose run takes longer than this is not repeated as often as criterion would.
-const LONG: f64 = 2.0;
+/// A job whose run takes longer than this, as over the WAN, is run five times; criterion would run it ten times and more.
+const LONG: f64 = 0.25;
+/// Seconds after which a network of the papers' sizes is not run again.
+const PATIENCE: f64 = 180.0;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,21 +31,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// What `SCI_BENCH` or `--quick` says.
-    ///
-    /// # Errors
-    /// For another value.
-    pub fn from_environment(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let quick = arguments.any(|argument| argument == "--quick");
-        match std::env::var("SCI_BENCH").ok().as_deref() {
-            _ if quick => Ok(Self::Quick),
-            None | Some("" | "default") => Ok(Self::Default),
-            Some("quick") => Ok(Self::Quick),
-            Some("paper") => Ok(Self::Paper),
-            Some(other) => Err(format!("SCI_BENCH: default, quick or paper, got {other}")),
-        }
-    }
-
     /// One of three.
     pub fn pick<T>(self, quick: T, default: T, paper: T) -> T {
         match self {
@@ -80,6 +68,7 @@ pub struct Suite {
     mode: Mode,
     criterion: Criterion,
     measured: usize,
+    start: Instant,
 }
 
 impl Suite {
@@ -90,17 +79,15 @@ impl Suite {
     pub fn new(table: Table, mode: Mode) -> Result<Self> {
         let program = std::env::current_exe().map_err(|e| e.to_string())?;
         let program = program.to_str().ok_or("the path of this program is no text")?.to_string();
-        let criterion = if mode == Mode::Default {
-            Criterion::default().configure_from_args()
-        } else {
-            Criterion::default()
-        };
-        let criterion = criterion
+        let mut criterion = Criterion::default()
             .sample_size(10)
             .warm_up_time(Duration::from_millis(1))
             .measurement_time(Duration::from_millis(500))
             .without_plots();
-        Ok(Self { program, table, mode, criterion, measured: 0 })
+        if mode == Mode::Default {
+            criterion = criterion.configure_from_args();
+        }
+        Ok(Self { program, table, mode, criterion, measured: 0, start: Instant::now() })
     }
 
     /// How much is run.
@@ -122,6 +109,7 @@ impl Suite {
         if self.mode == Mode::Default {
             self.criterion.final_summary();
         }
+        let seconds = self.start.elapsed().as_secs_f64();
         let file = ResultFile {
             schema: SCHEMA,
             name: self.table.name.into(),
@@ -131,12 +119,13 @@ impl Suite {
             machine: Machine::this(),
             commit: commit(),
             threads: self.threads(),
+            seconds,
             lines,
         };
         let directory = self.results();
         write_all(&directory, &file, &self.table)?;
         let _ = fs::remove_dir_all(self.progress());
-        eprintln!("{}: written to {}", self.table.name, directory.display());
+        eprintln!("{}: {seconds:.0} s, written to {}", self.table.name, directory.display());
         Ok(())
     }
 
@@ -162,7 +151,8 @@ impl Suite {
         measure: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<T> {
         self.measured += 1;
-        eprintln!("{} [{}]: {key}", self.table.name, self.measured);
+        let seconds = self.start.elapsed().as_secs();
+        eprintln!("{} [{}, {seconds} s]: {key}", self.table.name, self.measured);
         if self.mode != Mode::Paper {
             return measure(self);
         }
@@ -185,12 +175,9 @@ impl Suite {
     /// # Errors
     /// What went wrong, in words.
     pub fn measure(&mut self, job: &Job) -> Result<Measurement> {
-        let key = format!(
-            "{:?} {} {} {} {}",
-            job.function, job.domain, job.protocol, job.elements, job.link
-        );
+        let key = key_of(job);
         let what = job.clone();
-        self.resumable(&key, move |suite| suite.measure_now(&key_of(&what), what))
+        self.resumable(&key, |suite| suite.measure_now(&key, what))
     }
 
     fn measure_now(&mut self, key: &str, job: Job) -> Result<Measurement> {
@@ -233,23 +220,56 @@ impl Suite {
         }
     }
 
-    /// Runs a whole network through the program.
+    /// Runs a whole network through the program: once, five times, or at the papers' sizes as often as fits into
+    /// some minutes, up to five times. Every run is kept by itself.
     ///
     /// # Errors
     /// What went wrong, in words.
     pub fn network(&mut self, run: &network::Run) -> Result<network::Figures> {
-        let runs = self.mode.pick(1, RUNS, RUNS);
+        self.network_at_most(run, self.mode.pick(1, RUNS, RUNS))
+    }
+
+    /// The same once, where the papers' sizes are not asked for: for a network of minutes.
+    ///
+    /// # Errors
+    /// As [`Suite::network`].
+    pub fn network_once(&mut self, run: &network::Run) -> Result<network::Figures> {
+        self.network_at_most(run, self.mode.pick(1, 1, RUNS))
+    }
+
+    fn network_at_most(&mut self, run: &network::Run, most: u64) -> Result<network::Figures> {
         let program = self.program.clone();
         let (bits, scale) = run.fixed;
-        let key =
-            format!("{} {} {} {bits} {scale} {}", run.name, run.backend, run.link, run.threads);
-        self.resumable(&key, |_| network::measure(&program, run, runs))
+        let key = format!(
+            "{} {} {} {} {} {bits} {scale} {}",
+            run.name,
+            run.backend,
+            run.domain.unwrap_or("ring"),
+            run.ot.unwrap_or("silent"),
+            run.link,
+            run.threads
+        );
+        let mut figures = network::Figures::default();
+        for number in 1..=most {
+            let key = format!("{key}, run {number} of {most}");
+            figures.runs.push(self.resumable(&key, |_| network::once(&program, run))?);
+            let spent: f64 = figures.runs.iter().map(|once| once.seconds).sum();
+            if self.mode == Mode::Paper && spent > PATIENCE {
+                break;
+            }
+        }
+        Ok(figures)
     }
 }
 
+/// What a job is called. Part of it is criterion's, which compares a run with the one before by name.
 fn key_of(job: &Job) -> String {
+    let threads = match job.threads {
+        1 => String::new(),
+        threads => format!(", {threads} threads"),
+    };
     format!(
-        "{:?}, {}, {}, {} x, {}",
+        "{:?}, {}, {}, {} x, {}{threads}",
         job.function, job.domain, job.protocol, job.elements, job.link
     )
 }

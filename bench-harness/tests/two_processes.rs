@@ -1,7 +1,6 @@
 //! Parties as processes of the built binary: results are right, payload and rounds are those of the formulas.
 
 use bench_harness::job::{DomainSpec, Function, Job, Protocol};
-use bench_harness::network::{Run, measure};
 use bench_harness::pair::Pair;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sci-bench-party");
@@ -119,21 +118,4 @@ fn impossible_jobs_are_refused() {
     ] {
         assert!(Pair::start(PROGRAM, &job).is_err(), "{job:?}");
     }
-}
-
-#[test]
-fn a_network_runs_through_the_same_program() {
-    let run = Run {
-        name: "breast-cancer",
-        model: "breast-cancer".into(),
-        input: None,
-        preprocess: None,
-        backend: "ot",
-        fixed: (37, 12),
-        link: "loopback",
-        threads: 1,
-    };
-    let figures = measure(PROGRAM, &run, 1).unwrap();
-    assert_eq!((figures.seconds.len(), figures.inputs), (1, 10));
-    assert!(figures.bytes > 0 && figures.rounds > 0);
 }

@@ -39,7 +39,8 @@ fn domain<D: functions::GarbledDomain>(c: &mut Criterion, name: &str, domain: D)
     for (layer, circuit) in circuits {
         let mut group = c.benchmark_group(format!("{layer}, {name}, {} AND gates", circuit.ands()));
         group.sample_size(10);
-        group.measurement_time(Duration::from_secs(2));
+        group.warm_up_time(Duration::from_millis(200));
+        group.measurement_time(Duration::from_secs(1));
         group.throughput(Throughput::Elements((ELEMENTS * circuit.ands()) as u64));
         for ot in [OtKind::Iknp, OtKind::Silent] {
             group.bench_function(BenchmarkId::new(ot.name(), ELEMENTS), |b| {

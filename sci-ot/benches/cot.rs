@@ -50,6 +50,7 @@ fn extensions(settings: Settings, skip: u64, round: u64, times: u64) -> Duration
 fn correlated_ot(c: &mut Criterion) {
     let mut group = c.benchmark_group("correlated OT");
     group.sample_size(10).throughput(Throughput::Elements(BATCH as u64));
+    group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_secs(2));
     group.bench_function("iknp", |b| {
         b.iter_custom(|times| extensions(Settings::over(OtKind::Iknp), 1, 1, times));
     });

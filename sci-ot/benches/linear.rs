@@ -8,11 +8,12 @@ use sci_core::{Block, Domain, Party, Prg, Ring};
 use sci_ot::linear::{Matrix, Product, matmul};
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_both;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 fn products(c: &mut Criterion) {
     let mut group = c.benchmark_group("matrix product by COT");
-    group.sample_size(10);
+    group.sample_size(10).warm_up_time(Duration::from_millis(200));
+    group.measurement_time(Duration::from_secs(2));
     for (bits, weight_bits) in [(32, 32), (32, 13), (37, 13)] {
         let ring = Ring::new(bits).unwrap_or_else(|e| panic!("{e}"));
         let product = Product { domain: ring, rows: 8, inner: 64, columns: 3136, weight_bits };

@@ -1,6 +1,6 @@
-//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, division by 49, of 2^14, 2^17 and 2^20 elements, and
-//! MaxPool by windows of 9 to 2^14, at l = 32 and 37, over IKNP and over silent OT side by side. Both parties in one
-//! process over the in-memory link, one computing thread each.
+//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, division by 49, of 2^14 and 2^17 elements, with
+//! `SCI_BENCH=paper` also of 2^20, and MaxPool by windows of 9 to 2^14, at l = 32 and 37, over IKNP and over silent OT
+//! side by side. Both parties in one process over the in-memory link, one computing thread each.
 //!
 //! `cargo bench -p truncation --bench layers`. Rates are those of the wall clock of the pair on however many
 //! cores there are; each session runs the layer once before the clock starts, so that silent pools have
@@ -21,32 +21,41 @@ use truncation::{Exactness, Sign};
 
 type Layer = Box<dyn Fn(&mut Peer, &Shares<Ring>) -> Result<Shares<Ring>> + Sync>;
 
+/// Base-2 logarithms of the sizes.
+fn sizes() -> &'static [u32] {
+    if std::env::var("SCI_BENCH").is_ok_and(|mode| mode == "paper") {
+        &[14, 17, 20]
+    } else {
+        &[14, 17]
+    }
+}
+
 /// Every layer with the base-2 logarithms of its sizes.
 fn all() -> Result<Vec<(&'static str, &'static [u32], Layer)>> {
-    const SIZES: &[u32] = &[14, 17, 20];
+    let sizes = sizes();
     let members: Vec<usize> = (0..9 << 14).map(|i| i % (1 << 14)).collect();
     let windows = Windows::new(members.chunks(9))?;
     Ok(vec![
-        ("relu", SIZES, Box::new(|peer, x| relu(peer, x, Precision::Full))),
-        ("truncate, sign unknown", SIZES, Box::new(|peer, x| truncate(peer, x, 12, Sign::Unknown))),
+        ("relu", sizes, Box::new(|peer, x| relu(peer, x, Precision::Full))),
+        ("truncate, sign unknown", sizes, Box::new(|peer, x| truncate(peer, x, 12, Sign::Unknown))),
         (
             "truncate, sign known",
-            SIZES,
+            sizes,
             Box::new(|peer, x| truncate(peer, x, 12, Sign::NonNegative)),
         ),
         (
             "truncate, one below allowed",
-            SIZES,
+            sizes,
             Box::new(|peer, x| truncate_with(peer, x, 12, Sign::Unknown, Exactness::OneBitError)),
         ),
         (
             "divide by 49",
-            SIZES,
+            sizes,
             Box::new(|peer, x| divide(peer, x, 49, Sign::Unknown, Precision::Full)),
         ),
         (
             "maxpool of 9",
-            &SIZES[..1],
+            &sizes[..1],
             Box::new(move |peer, x| maxpool(peer, x, &windows, Precision::Full)),
         ),
     ])
@@ -70,7 +79,8 @@ fn layers(c: &mut Criterion) {
     for (name, sizes, layer) in &all {
         let mut group = c.benchmark_group(*name);
         group.sample_size(10);
-        group.measurement_time(Duration::from_secs(2));
+        group.warm_up_time(Duration::from_millis(200));
+        group.measurement_time(Duration::from_secs(1));
         for bits in [32, 37] {
             let ring = Ring::new(bits).unwrap_or_else(|e| panic!("{e}"));
             for n in sizes.iter().map(|log_n| 1usize << log_n) {

@@ -36,14 +36,14 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
     for &(name, model) in networks {
         for backend in ["ot", "auto"] {
             let run = Run {
-                name,
+                name: name.into(),
                 model: model.into(),
                 input: Some(sci_run::input::RANDOM.into()),
-                preprocess: None,
                 backend,
                 fixed: (37, 12),
                 link: "lan",
                 threads: suite.threads(),
+                ..Run::default()
             };
             let figures = suite.network(&run)?;
             let line = |metric: &str, value: f64| Line {
@@ -55,13 +55,12 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
                 extrapolated: 1.0,
                 ..Line::default()
             };
-            let time = Line {
-                spread: Some(figures.spread().1),
-                runs: figures.seconds.len(),
-                ..line("seconds", figures.spread().0)
-            };
-            let bytes = line("MB", figures.bytes as f64 / 1e6);
-            let rounds = line("rounds", f64::from(figures.rounds));
+            let (median, spread) = figures.spread(|once| once.seconds);
+            let runs = figures.runs.len();
+            let time = Line { spread: Some(spread), runs, ..line("seconds", median) };
+            let first = figures.first();
+            let bytes = line("MB", first.bytes as f64 / 1e6);
+            let rounds = line("rounds", f64::from(first.rounds));
             let beside = |line: Line| line.beside_paper("cryptflow table7", name, "2PC");
             lines.extend([time, bytes, rounds].map(beside));
         }

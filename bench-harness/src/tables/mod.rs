@@ -7,6 +7,7 @@ pub mod appendix_h_avgpool;
 pub mod bitwidth_scaling;
 pub mod cryptflow_table1_products;
 pub mod cryptflow_table7_2pc;
+pub mod depth_scaling;
 pub mod figure1_scaling;
 pub mod link_scaling;
 pub mod table1_millionaires;
@@ -16,6 +17,7 @@ pub mod table4_relu_layers;
 pub mod table5_delphi;
 pub mod table6_delphi_online;
 pub mod table7_networks;
+pub mod thread_scaling;
 pub mod truncation_vs_gc;
 
 use crate::job::{DomainSpec, Function, Job, Protocol};
@@ -24,7 +26,7 @@ use crate::result::Line;
 use crate::suite::{Suite, Table};
 
 /// All of them, in the order of the papers.
-pub const ALL: [Table; 17] = [
+pub const ALL: [Table; 19] = [
     table1_millionaires::TABLE,
     table2_relu::TABLE,
     table3_avgpool::TABLE,
@@ -42,6 +44,8 @@ pub const ALL: [Table; 17] = [
     appendix_h_avgpool::TABLE,
     cryptflow_table1_products::TABLE,
     cryptflow_table7_2pc::TABLE,
+    depth_scaling::TABLE,
+    thread_scaling::TABLE,
 ];
 
 /// The prime below 2^32 that the reference implementation of SCI-HE uses: 1 mod 2^14.
