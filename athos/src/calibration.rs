@@ -2,26 +2,46 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::cleartext::run_observed;
+use crate::cleartext::{differences, run_observed};
 use crate::domain::with_domain;
+use crate::llil::range::signed_width;
 use crate::llil::{Instruction, Op, Precision, TensorId};
 use crate::program::Program;
 use crate::{Error, Result};
 use sci_core::Domain;
+use std::collections::HashMap;
 
-/// The smallest and largest element of every tensor over all inputs seen so far, and how many bits
-/// more than they need are to be left to other inputs.
+/// The smallest and largest element of every tensor over all inputs seen so far, those of the differences
+/// that maxima compare, and how many bits more than they need are to be left to other inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calibration {
-    bounds: Vec<Option<(i64, i64)>>,
+    seen: Vec<Seen>,
     margin: u32,
+}
+
+/// Smallest and largest, by the signed view.
+type Bounds = Option<(i64, i64)>;
+
+/// Of one instruction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Seen {
+    elements: Bounds,
+    /// Of what a MaxPool or an ArgMax compares.
+    differences: Bounds,
+}
+
+fn union(all: Bounds, new: Bounds) -> Bounds {
+    match (all, new) {
+        (Some((low, high)), Some((l, h))) => Some((low.min(l), high.max(h))),
+        (all, new) => all.or(new),
+    }
 }
 
 impl Calibration {
     /// Of a program, before any input. With a margin of m bits, a tensor may grow by 2^m beyond what
     /// was seen before a narrowed comparison reads a wrong sign.
     pub fn new(program: &Program, margin: u32) -> Self {
-        Self { bounds: vec![None; program.public.instructions.len()], margin }
+        Self { seen: vec![Seen::default(); program.public.instructions.len()], margin }
     }
 
     /// Runs the program on one more input. Meant for the program before it is narrowed.
@@ -29,7 +49,7 @@ impl Calibration {
     /// # Errors
     /// As [`crate::cleartext::run`]; [`Error::Misuse`] for another program.
     pub fn observe(&mut self, program: &Program, input: &[i64]) -> Result<()> {
-        self.merge(&Self { bounds: bounds(program, input)?, margin: self.margin })
+        self.merge(&Self { seen: watch(program, input)?, margin: self.margin })
     }
 
     /// Adds what another one saw of the same program: inputs may be observed side by side.
@@ -40,23 +60,21 @@ impl Calibration {
         if other.len() != self.len() {
             return Err(Error::Misuse("calibrations of different programs".into()));
         }
-        for (all, new) in self.bounds.iter_mut().zip(&other.bounds) {
-            *all = match (*all, *new) {
-                (Some((low, high)), Some((l, h))) => Some((low.min(l), high.max(h))),
-                (all, new) => all.or(new),
-            };
+        for (all, new) in self.seen.iter_mut().zip(&other.seen) {
+            all.elements = union(all.elements, new.elements);
+            all.differences = union(all.differences, new.differences);
         }
         Ok(())
     }
 
     /// Number of tensors.
     pub fn len(&self) -> usize {
-        self.bounds.len()
+        self.seen.len()
     }
 
     /// Whether the program has none.
     pub fn is_empty(&self) -> bool {
-        self.bounds.is_empty()
+        self.seen.is_empty()
     }
 
     /// Bits left beyond what was seen.
@@ -66,25 +84,49 @@ impl Calibration {
 
     /// The smallest and largest element seen of a tensor.
     pub fn bounds(&self, id: TensorId) -> Option<(i64, i64)> {
-        self.bounds.get(id.index()).copied().flatten()
+        self.seen.get(id.index())?.elements
+    }
+
+    /// The smallest and largest difference that the MaxPool or ArgMax that defines a tensor compared.
+    pub fn differences(&self, id: TensorId) -> Option<(i64, i64)> {
+        self.seen.get(id.index())?.differences
     }
 }
 
-/// The smallest and largest element of every tensor for an input, by the signed view.
-fn bounds(program: &Program, input: &[i64]) -> Result<Vec<Option<(i64, i64)>>> {
-    let mut bounds = Vec::with_capacity(program.public.instructions.len());
+/// What every instruction defines and compares for an input.
+fn watch(program: &Program, input: &[i64]) -> Result<Vec<Seen>> {
+    let instructions = &program.public.instructions;
+    // How many maxima are still to read a tensor, and those tensors.
+    let mut readers: HashMap<usize, usize> = HashMap::new();
+    let maxima = |x: &&Instruction| matches!(x.op, Op::MaxPool { .. } | Op::ArgMax { .. });
+    for id in instructions.iter().filter(maxima).filter_map(|x| x.inputs.first()) {
+        *readers.entry(id.index()).or_default() += 1;
+    }
+    let mut kept: HashMap<usize, Vec<u64>> = HashMap::new();
+    let mut seen = Vec::with_capacity(instructions.len());
     with_domain!(program.public.domain, domain => {
         run_observed(program, input, |step| {
             let signed = step.value.iter().map(|&x| domain.to_signed(x));
-            bounds.push(signed.fold(None, |all: Option<(i64, i64)>, x| {
-                Some(all.map_or((x, x), |(low, high)| (low.min(x), high.max(x))))
-            }));
+            let elements = signed.fold(None, |all, x| union(all, Some((x, x))));
+            let operand = step.instruction.inputs.first().filter(|_| maxima(&step.instruction));
+            let shape = operand.and_then(|id| instructions.get(id.index())).map(|x| &x.output.shape);
+            let differences = operand.zip(shape).and_then(|(id, shape)| {
+                differences(domain, step.instruction, shape, kept.get(&id.index())?)
+            });
+            seen.push(Seen { elements, differences });
+            if let Some(left) = operand.and_then(|id| readers.get_mut(&id.index())) {
+                *left -= 1;
+            }
+            kept.retain(|index, _| readers.get(index).is_some_and(|&left| left > 0));
+            if readers.contains_key(&step.index) {
+                kept.insert(step.index, step.value.clone());
+            }
         })?;
     });
-    Ok(bounds)
+    Ok(seen)
 }
 
-/// An instruction whose operand is larger than the bits it looks at.
+/// An instruction that reads a number larger than the bits it looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outside {
     /// Its number.
@@ -93,33 +135,30 @@ pub struct Outside {
     pub name: String,
     /// How many bits it looks at.
     pub bits: u32,
-    /// How many bits its operand, or the difference of two of its elements, may need.
+    /// How many bits the largest element of its operand has, or the largest difference that it compares.
     pub needed: u32,
 }
 
-/// Where an input leaves the bits that a program was narrowed to: there the result may differ from
-/// that of the program at full width. Empty for an input inside the calibrated range. Differences are
-/// bounded by those of the whole tensor, so that a MaxPool may be named whose windows are all inside.
+/// Where an input leaves the bits that a program was narrowed to: exactly the instructions that read a
+/// number as another one than it is. There the result may differ from that of the program at full width;
+/// where nothing is returned it is the same.
 ///
 /// # Errors
 /// As [`crate::cleartext::run`].
 pub fn outside(program: &Program, input: &[i64]) -> Result<Vec<Outside>> {
-    let bounds = bounds(program, input)?;
-    let needed = |x: &Instruction| {
-        let id = x.inputs.first()?;
-        let (low, high) = bounds.get(id.index()).copied().flatten()?;
-        let (low, high) = (i128::from(low), i128::from(high));
+    let seen = watch(program, input)?;
+    let needed = |index: usize, x: &Instruction| {
         let (low, high) = match x.op {
-            Op::MaxPool { .. } | Op::ArgMax { .. } => (low - high, high - low),
+            Op::MaxPool { .. } | Op::ArgMax { .. } => seen.get(index)?.differences?,
             // The bits of a divided sum are certain.
             Op::AvgPool { .. } => return None,
-            _ => (low, high),
+            _ => seen.get(x.inputs.first()?.index())?.elements?,
         };
-        Some(crate::llil::range::signed_width(low, high))
+        Some(signed_width(low.into(), high.into()))
     };
     let instructions = program.public.instructions.iter().enumerate();
     Ok(instructions
-        .filter_map(|(index, x)| match (x.precision, needed(x)) {
+        .filter_map(|(index, x)| match (x.precision, needed(index, x)) {
             (Precision::Bits(bits), Some(needed)) if needed > bits => {
                 Some(Outside { index, name: x.name.clone(), bits, needed })
             }

@@ -5,9 +5,11 @@
 //! blocked product that computes the same integers modulo the domain in another order. [`run_wide`]
 //! runs a program over the integers and says which bitwidth it needs.
 
+mod differences;
 pub mod product;
 mod wide;
 
+pub(crate) use differences::differences;
 pub use wide::{WideRun, run_wide};
 
 use crate::backend::Backend;

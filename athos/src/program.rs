@@ -11,7 +11,7 @@
 mod counts;
 mod weights;
 
-pub use counts::Counts;
+pub use counts::{Counts, Reading};
 pub use weights::{WeightData, Weights};
 
 use crate::domain::{bits, modulus};

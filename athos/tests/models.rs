@@ -4,8 +4,12 @@
 //! The files are not part of the repository: `SCI_MODELS_DIR` names a folder that holds
 //! `models/*.onnx`, `models/models.json` and `data/` with `images.npy`, `labels.csv` and `logits/`.
 
+use athos::calibration::outside;
 use athos::preprocess::{ChannelOrder, Layout};
-use athos::{CompileOptions, OutputForm, Preprocess, cleartext, compile, quantise};
+use athos::{
+    Calibration, CompileOptions, Limits, OutputForm, Preprocess, Program, cleartext, compile,
+    quantise,
+};
 use sci_core::AnyDomain;
 use std::path::{Path, PathBuf};
 
@@ -92,14 +96,25 @@ const fn case(
     }
 }
 
+/// An input, and what the integer program returned for it.
+type Run = (Vec<i64>, Vec<i64>);
+
 fn run(case: &Case) {
-    check(case, 2 * case.scale + case.integer_bits, case.scale, case.tolerance);
+    let Some(folder) = folder() else { return };
+    let bitwidth = |scale| 2 * scale + case.integer_bits;
+    let (program, runs) = check(case, &folder, bitwidth(case.scale), case.scale, case.tolerance);
+    narrowed(case.model, program, &runs);
     let scale = case.scale + 6;
-    check(case, 2 * scale + case.integer_bits, scale, case.tolerance / 32.0);
+    check(case, &folder, bitwidth(scale), scale, case.tolerance / 32.0);
 }
 
-fn check(case: &Case, bitwidth: u32, scale: u32, tolerance: f32) {
-    let Some(folder) = folder() else { return };
+fn check(
+    case: &Case,
+    folder: &Path,
+    bitwidth: u32,
+    scale: u32,
+    tolerance: f32,
+) -> (Program, Vec<Run>) {
     let onnx = std::fs::read(folder.join(format!("models/{}.onnx", case.model))).unwrap();
     let preprocess = Preprocess {
         crop: case.crop,
@@ -122,6 +137,7 @@ fn check(case: &Case, bitwidth: u32, scale: u32, tolerance: f32) {
     let program = compile(&onnx, &options).unwrap();
     let graph = athos::frontend::onnx::read(&onnx, None).unwrap();
     let (mut float_error, mut fixed_error, mut changed) = (0f32, 0f32, 0);
+    let mut runs = Vec::new();
     for image in 0..case.images {
         let plane = channels * height * width;
         let pixels = &pixels[image * plane..][..plane];
@@ -130,6 +146,7 @@ fn check(case: &Case, bitwidth: u32, scale: u32, tolerance: f32) {
         let float = graph.evaluate(&input).unwrap();
         let input = quantise(&input, scale, domain).unwrap();
         let fixed = cleartext::run(&program, &input).unwrap();
+        runs.push((input.clone(), fixed.clone()));
         let fixed: Vec<f32> = fixed.iter().map(|&v| v as f32 / (1u32 << scale) as f32).collect();
         for ((recorded, float), fixed) in recorded.iter().zip(float.data()).zip(&fixed) {
             float_error = float_error.max((recorded - float).abs());
@@ -147,6 +164,23 @@ fn check(case: &Case, bitwidth: u32, scale: u32, tolerance: f32) {
     assert!(float_error < 2e-3, "{}: float differs by {float_error}", case.model);
     assert!(fixed_error < tolerance, "{}: fixed differs by {fixed_error}", case.model);
     assert_eq!(changed, 0, "{}: predictions changed", case.model);
+    (program, runs)
+}
+
+/// Narrowed to the images, a network computes of each what it computed at full width.
+fn narrowed(model: &str, mut program: Program, runs: &[Run]) {
+    let mut observed = Calibration::new(&program, 1);
+    runs.iter().for_each(|(input, _)| observed.observe(&program, input).unwrap());
+    athos::narrow(&mut program, &observed, &Limits::default()).unwrap();
+    for (input, expected) in runs {
+        assert_eq!(outside(&program, input).unwrap(), [], "{model}");
+        assert_eq!(&cleartext::run(&program, input).unwrap(), expected, "{model}");
+    }
+    let readings = program.public.readings();
+    let read: u64 = readings.iter().map(|x| x.read()).sum();
+    let full: u64 = readings.iter().map(|x| x.full()).sum();
+    eprintln!("{model}: {:.1} % of the bits are looked at", 100.0 * read as f64 / full as f64);
+    assert!(read < full, "{model}");
 }
 
 use ChannelOrder::{Gray, Rgb};

@@ -214,3 +214,79 @@ fn a_field_keeps_all_bits_and_learns_signs() {
     assert_eq!(precisions(&program), 0);
     assert!(signs(&program) >= 1, "{}", program.public);
 }
+
+/// Two windows far apart, each of numbers that are close to each other.
+fn windows(middles: [i64; 2], spread: i64) -> Vec<i64> {
+    let [a, b] = middles;
+    vec![a, a + 1, b, b, a, a + spread, b, b - spread]
+}
+
+#[test]
+fn maxima_need_the_bits_of_what_they_compare() {
+    let model = Model::new(13).input("x", &[1, 1, 2, 4]).node_with(
+        "MaxPool",
+        &["x"],
+        "y",
+        vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+    );
+    let mut options = CompileOptions::new(AnyDomain::ring(41).unwrap(), 12);
+    options.output = athos::OutputForm::Logits;
+    let mut program = compile(&model.output("y").encode(), &options).unwrap();
+    let full = program.public.readings();
+    assert_eq!((full[0].numbers, full[0].bits, full[0].full()), (6, 41, 6 * 41));
+    let mut observed = Calibration::new(&program, 0);
+    observed.observe(&program, &windows([90_000, -90_000], 3)).unwrap();
+    assert_eq!(observed.differences(athos::llil::TensorId(1)), Some((-3, 3)));
+    athos::narrow(&mut program, &observed, &Limits::default()).unwrap();
+    let narrow = program.public.readings();
+    assert_eq!((narrow[0].op, narrow[0].bits, narrow[0].read()), ("MaxPool", 3, 18));
+    // Far from what was seen, and still inside; then one window with a larger difference.
+    let input = windows([-500_000, 12], 3);
+    assert_eq!(outside(&program, &input).unwrap(), []);
+    assert_eq!(cleartext::run(&program, &input).unwrap(), [-499_997, 12]);
+    let input = windows([90_000, -90_000], 4);
+    let left = outside(&program, &input).unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!((left[0].name.as_str(), left[0].bits, left[0].needed), ("y", 3, 4));
+}
+
+/// An instruction is named exactly if what it reads in its bits is not what is there.
+#[test]
+fn nothing_is_named_that_reads_what_is_there() {
+    use sci_core::Domain;
+    let (mut named, mut silent) = (0, 0);
+    for seed in 0..300 {
+        let domain = AnyDomain::ring(41).unwrap();
+        let AnyDomain::Ring(ring) = domain else { unreachable!() };
+        let program = wide(seed, domain);
+        let mut observed = Calibration::new(&program, 0);
+        observed.observe(&program, &small(seed, &program)).unwrap();
+        let narrow = narrowed(&program, Some(&observed));
+        let input = random_input(seed, &program.public).unwrap();
+        let named_at: Vec<usize> =
+            outside(&narrow, &input).unwrap().into_iter().map(|x| x.index).collect();
+        let mut values: Vec<Vec<u64>> = Vec::new();
+        cleartext::run_observed(&narrow, &input, |step| {
+            let x = step.instruction;
+            if let (Op::Relu | Op::Truncate { .. }, Precision::Bits(bits)) = (&x.op, x.precision) {
+                let unused = 64 - bits;
+                let wrong = values[x.inputs[0].index()].iter().any(|&v| {
+                    let seen = ((v << unused) as i64) >> unused;
+                    seen != ring.to_signed(v)
+                });
+                assert_eq!(
+                    wrong,
+                    named_at.contains(&step.index),
+                    "%{}\n{}",
+                    step.index,
+                    narrow.public
+                );
+                named += usize::from(wrong);
+                silent += usize::from(!wrong);
+            }
+            values.push(step.value.clone());
+        })
+        .unwrap();
+    }
+    assert!(named > 50 && silent > 50, "{named} {silent}");
+}

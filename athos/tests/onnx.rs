@@ -3,7 +3,7 @@
 mod support;
 
 use athos::frontend::onnx::proto::StringStringEntryProto;
-use athos::frontend::onnx::{read, read_in};
+use athos::frontend::onnx::{OPSETS, read, read_in};
 use athos::{CompileOptions, Error, compile};
 use sci_core::AnyDomain;
 use std::path::Path;
@@ -97,6 +97,19 @@ fn slices_and_pads_come_as_attributes_and_as_inputs() {
         "y",
     );
     assert_eq!(run(new, &[1.0, 2.0]).1, vec![0.0, 0.0, 1.0, 2.0]);
+}
+
+/// Operators that mean the same in all of them.
+#[test]
+fn a_network_is_the_same_in_every_operator_set() {
+    let read = |opset| read(&support::residual_in(opset).encode(), None);
+    let graph = read(13).unwrap();
+    for opset in OPSETS {
+        assert_eq!(read(opset).unwrap(), graph, "operator set {opset}");
+    }
+    for opset in [OPSETS.start() - 1, OPSETS.end() + 1] {
+        assert!(read(opset).is_err(), "operator set {opset}");
+    }
 }
 
 #[test]

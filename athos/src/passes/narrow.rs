@@ -43,6 +43,8 @@ pub fn narrow(public: &PublicProgram, observed: Option<&Calibration>) -> Result<
                     width: ring.bits(),
                     certain: ranges.get(x)?,
                     seen,
+                    compared: observed
+                        .and_then(|observed| observed.differences(TensorId(i as u32))),
                     margin: observed.map_or(0, Calibration::margin),
                 };
                 narrowing.apply(instruction)
@@ -97,6 +99,8 @@ struct Narrowing<'a> {
     width: u32,
     certain: Range,
     seen: Option<(i64, i64)>,
+    /// Differences, of a MaxPool or an ArgMax.
+    compared: Option<(i64, i64)>,
     margin: u32,
 }
 
@@ -129,14 +133,13 @@ impl Narrowing<'_> {
         })
     }
 
-    /// Bits of a difference of two elements.
+    /// Bits of a difference of two elements, as far as is certain or was observed of those compared.
     fn differences(&self) -> u32 {
         let certain = self.telling().map_or(u32::MAX, |Range { low, high, .. }| {
             signed_width(low.saturating_sub(high), high.saturating_sub(low))
         });
-        self.seen.map_or(certain, |(low, high)| {
-            let distance = i128::from(high) - i128::from(low);
-            certain.min(signed_width(-distance, distance).saturating_add(self.margin))
+        self.compared.map_or(certain, |(low, high)| {
+            certain.min(signed_width(low.into(), high.into()).saturating_add(self.margin))
         })
     }
 

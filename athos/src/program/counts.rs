@@ -1,7 +1,9 @@
 //! How many of what a program takes.
 
 use super::PublicProgram;
-use crate::llil::{Instruction, Op, Sign};
+use crate::domain::bits;
+use crate::llil::{Instruction, Op, Precision, Sign};
+use sci_core::geometry::PoolGeometry;
 use serde::Serialize;
 
 /// Elements that go through each kind of operation.
@@ -21,31 +23,92 @@ pub struct Counts {
     pub divisions: u64,
 }
 
+/// How many bits an instruction looks at to read signs, to truncate or to divide: what its cost grows
+/// with, and what narrowing saves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reading {
+    /// Its number.
+    pub index: usize,
+    /// Its layer.
+    pub name: String,
+    /// The operation.
+    pub op: &'static str,
+    /// How many numbers: elements of a ReLU or a truncation, comparisons of a MaxPool or an ArgMax,
+    /// divided sums.
+    pub numbers: u64,
+    /// Bits of each that are looked at.
+    pub bits: u32,
+    /// Bits of each in all.
+    pub width: u32,
+}
+
+impl Reading {
+    /// Bits looked at in all.
+    pub fn read(&self) -> u64 {
+        self.numbers.saturating_mul(self.bits.into())
+    }
+
+    /// As many at full width.
+    pub fn full(&self) -> u64 {
+        self.numbers.saturating_mul(self.width.into())
+    }
+}
+
+/// One fewer than members for every window.
+fn comparisons(geometry: &PoolGeometry) -> u64 {
+    let members = |p: usize| geometry.member_count(p).saturating_sub(1) as u64;
+    (0..geometry.positions()).map(members).sum::<u64>() * geometry.planes() as u64
+}
+
+/// Sums of more than one.
+fn divisions(geometry: &PoolGeometry) -> u64 {
+    let divided = (0..geometry.positions()).filter(|&p| geometry.divisor(p) > 1).count();
+    (divided * geometry.planes()) as u64
+}
+
 impl PublicProgram {
+    /// How many bits each instruction looks at that looks at any. The sums of [`Reading::read`] and
+    /// [`Reading::full`] are what is looked at, and what would be at full width.
+    pub fn readings(&self) -> Vec<Reading> {
+        let width = bits(self.domain);
+        let reading = |(index, x): (usize, &Instruction)| {
+            let numbers = match &x.op {
+                Op::Relu | Op::Truncate { .. } => x.output.len() as u64,
+                Op::MaxPool { geometry } => comparisons(geometry),
+                Op::AvgPool { geometry, .. } => divisions(geometry),
+                Op::ArgMax { .. } => self.index_comparisons(x),
+                _ => return None,
+            };
+            let bits = match x.precision {
+                Precision::Full => width,
+                Precision::Bits(bits) => bits,
+            };
+            let (name, op) = (x.name.clone(), x.op.name());
+            Some(Reading { index, name, op, numbers, bits, width })
+        };
+        self.instructions.iter().enumerate().filter_map(reading).collect()
+    }
+
+    /// Comparisons of an ArgMax.
+    fn index_comparisons(&self, x: &Instruction) -> u64 {
+        let input = x.inputs.first().and_then(|id| self.instructions.get(id.index()));
+        let all = input.map_or(0, |x| x.output.len() as u64);
+        all.saturating_sub(x.output.len() as u64)
+    }
+
     /// Counts elements, layer by layer: the figures that papers give of networks.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts { macs: self.macs(), ..Counts::default() };
         for instruction in &self.instructions {
-            let Instruction { op, inputs, output, .. } = instruction;
+            let Instruction { op, output, .. } = instruction;
             let elements = output.len() as u64;
             match op {
                 Op::Relu => counts.relus += elements,
                 Op::Truncate { sign: Sign::Unknown, .. } => counts.truncations += elements,
                 Op::Truncate { .. } => counts.truncations_of_known_sign += elements,
-                Op::MaxPool { geometry } => {
-                    let members = |p: usize| geometry.member_count(p).saturating_sub(1) as u64;
-                    let plane: u64 = (0..geometry.positions()).map(members).sum();
-                    counts.maxima += plane * geometry.planes() as u64;
-                }
-                Op::AvgPool { geometry, .. } => {
-                    let divided = (0..geometry.positions()).filter(|&p| geometry.divisor(p) > 1);
-                    counts.divisions += (divided.count() * geometry.planes()) as u64;
-                }
-                Op::ArgMax { .. } => {
-                    let input = inputs.first().and_then(|id| self.instructions.get(id.index()));
-                    let all = input.map_or(0, |x| x.output.len() as u64);
-                    counts.maxima += all.saturating_sub(elements);
-                }
+                Op::MaxPool { geometry } => counts.maxima += comparisons(geometry),
+                Op::AvgPool { geometry, .. } => counts.divisions += divisions(geometry),
+                Op::ArgMax { .. } => counts.maxima += self.index_comparisons(instruction),
                 _ => {}
             }
         }

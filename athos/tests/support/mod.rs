@@ -123,7 +123,12 @@ pub(crate) fn text(name: &str, s: &str) -> AttributeProto {
 
 /// A convolutional classifier with a residual block: every pass has something to do.
 pub(crate) fn residual() -> Model {
-    Model::new(13)
+    residual_in(13)
+}
+
+/// The same in another operator set.
+pub(crate) fn residual_in(opset: i64) -> Model {
+    Model::new(opset)
         .input("image", &[0, 2, 6, 6])
         .ramp("conv1.w", &[3, 2, 3, 3], 0.05)
         .floats("bn1.gamma", &[3], &[1.5, 0.5, 1.0])
