@@ -79,8 +79,10 @@ pub fn draw(file: &ResultFile, plot: Plot) -> Result<String> {
         | Plot::Lines { metric, .. }
         | Plot::Curves { metric, .. } => metric,
     };
-    let lines: Vec<&Line> =
-        file.lines.iter().filter(|l| l.metric == metric && l.value > 0.0).collect();
+    // What is not positive has no logarithm.
+    let linear_axes = matches!(plot, Plot::Shares { .. } | Plot::Lines { .. });
+    let shown = |line: &&Line| line.metric == metric && (linear_axes || line.value > 0.0);
+    let lines: Vec<&Line> = file.lines.iter().filter(shown).collect();
     let mut svg = String::new();
     match plot {
         Plot::Bars { label, .. } => {

@@ -93,14 +93,18 @@ impl Whole {
     }
 
     fn seconds(&self, metric: &str, of: impl Fn(&Sample) -> f64) -> Line {
-        let spreads: Vec<_> = self.parts.iter().map(|part| part.spread(&of)).collect();
-        let sum =
-            |f: &dyn Fn(&(f64, [f64; 2])) -> f64| spreads.iter().map(f).sum::<f64>() * self.times;
+        let mut sum = [0.0; 3];
+        for part in &self.parts {
+            let (median, [least, greatest]) = part.spread(&of);
+            let parts = [least, median, greatest];
+            sum.iter_mut().zip(parts).for_each(|(sum, part)| *sum += self.times * part);
+        }
+        let [least, median, greatest] = sum;
         Line {
-            spread: Some([sum(&|s| s.1[0]), sum(&|s| s.1[1])]),
+            spread: Some([least, greatest]),
             runs: self.parts.iter().map(|part| part.samples.len()).min().unwrap_or(0),
             extrapolated: self.times,
-            ..self.line(metric, sum(&|s| s.0))
+            ..self.line(metric, median)
         }
     }
 

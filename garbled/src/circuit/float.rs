@@ -94,7 +94,7 @@ impl Builder {
         let sticky = self.or(below, shifted_out);
         let odd_or_more = self.or(sticky, fraction[0]);
         let up = self.and(guard[0], odd_or_more);
-        let (fraction, overflow) = self.add_with(&fraction, &vec![ZERO; FRACTION], up);
+        let (fraction, overflow) = self.add_with(&fraction, &[ZERO; FRACTION], up);
         // A fraction of ones became zeros and a carry: the exponent takes it.
         let (mut sum, carry) = self.add_with(&a.exponent, &b.exponent, carried);
         sum.extend([carry, ZERO]);
@@ -206,7 +206,7 @@ mod tests {
             let got = circuit.evaluate_plain(&bits(a, v), &bits(b, w), &[]);
             prop_assert_eq!((lens, out), (v + w, width));
             prop_assert_eq!(&got[..v + w], bits(a * b, v + w));
-            prop_assert_eq!(&got[v + w..], bits(a * b & ((1 << width) - 1), width));
+            prop_assert_eq!(&got[v + w..], bits((a * b) & ((1 << width) - 1), width));
         }
     }
 
