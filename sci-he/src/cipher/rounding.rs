@@ -20,10 +20,10 @@
 //! c0' - c0  =  step·E + R + constant,    proxies 1/12 and 1/4,    |constant| <= step·2^-31 + 2^-23
 //! ```
 //!
-//! with E and R independent of each other, of other coefficients and of whatever else is in a request:
-//! they are errors like those of the encryption, and the [budget](crate::params) counts them so, in the mean that
-//! flooding hides and in the tail that decryption survives. The constants are what fixed-point
-//! arithmetic leaves (2^-32 on the client, and below 2^-27 for each of at most 15 limbs on the server);
+//! where E is independent of whatever else is in a request and of the other coefficients, and R has mean
+//! zero and its proxy given all of that and E. They are errors like those of the encryption, and the
+//! [budget](crate::params) counts them so, in the mean that flooding hides and in the tail that decryption
+//! survives. The constants are what fixed-point arithmetic leaves (2^-32 on the client, and below 2^-27 for each of at most 15 limbs on the server);
 //! they may depend on anything and are counted at their worst. Without the dither the error would be a
 //! function of c0 alone, whose coefficients are as good as independent only if the secret is invertible under
 //! each prime.
@@ -197,7 +197,7 @@ mod tests {
         Context::new(Params::new(demand, degree).unwrap()).unwrap()
     }
 
-    /// c0' - c0 as a number, from the centred residues under the two first primes.
+    /// c0' - c0 as a number: the centred residue under the first prime, which has to be that of all others.
     fn errors(context: &Context<Ring>, before: &[u32], after: &[u32]) -> Vec<f64> {
         let n = context.n();
         let p = context.params.primes()[0];
@@ -228,11 +228,11 @@ mod tests {
             let n = context.n();
             let mut prg = Prg::new(Block::from(21));
             let random = context.expand(prg.next_block());
-            let same = |x: u32| {
-                let residue = |p: u32| if x == 0 { p - 1 } else { x - 1 };
+            let same = |x: i64| {
+                let residue = |p: u32| x.rem_euclid(p.into()) as u32;
                 context.params.primes().iter().flat_map(|&p| vec![residue(p); n]).collect()
             };
-            for c0 in [random, same(0), same(1), same(1 << 18)] {
+            for c0 in [random, same(-1), same(0), same(1 << 40)] {
                 let seed = prg.next_block();
                 let mut out = vec![0; context.rounding.len(n)];
                 context.write_rounded(seed, &mut c0.clone(), &mut out);
