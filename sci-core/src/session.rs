@@ -31,7 +31,7 @@
 pub mod handshake;
 mod stats;
 
-pub use handshake::{Offer, PublicOffer};
+pub use handshake::{Measured, Offer, PublicOffer};
 pub use stats::{LayerStats, Phase, Recorder, Span, Stats, Totals};
 
 use crate::channel::{Limits, Link, Mux, Permits, Shared, Stream, lanes};
@@ -129,6 +129,21 @@ impl Session {
     /// stalls; [`Error::InvalidInput`] if the offer or the options are out of range.
     pub fn serve(link: Link, options: SessionOptions, offer: &PublicOffer) -> Result<Self> {
         let agreed = handshake::serve(link, options, offer)?;
+        Self::start(Party::Server, agreed, options)
+    }
+
+    /// [`Session::serve`] for an offer that depends on the link: it is measured first, by at most 2.7 MB each
+    /// way, and what `plan` makes of that is offered. The client may be anyone and decides how prompt its answers
+    /// are: what `plan` costs must not grow with the number of sessions. All of it counts as handshake.
+    ///
+    /// # Errors
+    /// As [`Session::serve`], and what `plan` returned.
+    pub fn serve_probed(
+        link: Link,
+        options: SessionOptions,
+        plan: impl FnOnce(Measured) -> Result<PublicOffer>,
+    ) -> Result<Self> {
+        let agreed = handshake::serve_probed(link, options, plan)?;
         Self::start(Party::Server, agreed, options)
     }
 

@@ -2,11 +2,14 @@
 
 mod args;
 mod check;
+mod plan;
 mod tuning;
 
 pub use args::DomainKind;
-pub use check::{Plan, is_loopback};
+pub use check::is_loopback;
+pub use plan::Plan;
 
+use crate::calibrate::Calibrate;
 use crate::failure::{Failure, Result};
 use crate::layer_check::LayerCheck;
 use crate::model::Source;
@@ -50,6 +53,8 @@ pub struct Local {
     pub model: Source,
     /// The client's inputs: files or embedded sets.
     pub inputs: Vec<String>,
+    /// Where the outputs go, beside the report.
+    pub output_file: Option<PathBuf>,
     /// How the link is shaped.
     pub link: LinkShape,
     /// What the server decides.
@@ -71,7 +76,7 @@ pub struct Serve {
     pub max_inputs: u32,
     /// What the server decides.
     pub plan: Plan,
-    /// What the planner takes the clients' links for.
+    /// What the planner takes the clients' links for; `None` probes each.
     pub link: Option<LinkShape>,
     /// Of this party.
     pub party: PartyOptions,
@@ -84,6 +89,8 @@ pub struct Serve {
 pub struct Infer {
     /// Files or embedded sets.
     pub inputs: Vec<String>,
+    /// Where the outputs go, beside the report.
+    pub output_file: Option<PathBuf>,
     /// `host:port`.
     pub connect: String,
     /// Names and values that the server's parameters must have.
@@ -109,6 +116,8 @@ pub struct Compile {
     pub model: Source,
     /// Print this form, or write the program to this file.
     pub target: CompileTarget,
+    /// Inputs to narrow the program to.
+    pub calibration: Option<Calibrate>,
     /// The link that costs are for.
     pub link: LinkShape,
     /// Bitwidth, scale, output, preprocessing.
@@ -126,6 +135,8 @@ pub enum CompileTarget {
     Llil,
     /// Every product by every engine, as a table.
     Cost,
+    /// The program after a stage of the compiler, as text.
+    After(&'static str),
 }
 
 /// A look at a model.
@@ -295,6 +306,7 @@ mod tests {
             ("sci-run --timeout 0", "usage", "timeout"),
             ("sci-run --threads 0", "usage", "threads"),
             ("sci-run --memory lots", "usage", "memory"),
+            ("sci-run --output-file labels.csv", "usage", ".npy"),
             ("sci-run --model nothing", "usage", "nothing"),
             ("sci-run --model ./m.onnx", "usage", "--input"),
             ("sci-run --nonsense", "usage", "--nonsense"),
@@ -310,7 +322,15 @@ mod tests {
             ("sci-run serve digits --listen 0.0.0.0:1", "usage", "--insecure-plaintext"),
             ("sci-run serve digits --max-inputs 0", "usage", "max-inputs"),
             ("sci-run compile m.onnx --emit cost -o x.sci", "usage", "--emit"),
-            ("sci-run compile m.onnx --dump-after x", "not_built", "--dump-after"),
+            ("sci-run compile m.onnx --dump-after x", "usage", "sink-truncation"),
+            ("sci-run compile m.onnx --dump-after read --emit llil", "usage", "--dump-after"),
+            ("sci-run compile m.onnx --margin 2", "usage", "--calibrate"),
+            ("sci-run compile m.onnx --calibrate val --margin 65", "usage", "margin"),
+            ("sci-run compile m.onnx --calibrate val --domain field", "usage", "--calibrate"),
+            ("sci-run compile m.onnx --calibrate val --emit hlil", "usage", "--calibrate"),
+            ("sci-run compile m.onnx --input-shape 1x0x8", "usage", "input-shape"),
+            ("sci-run tune m.onnx --data val --domain field", "usage", "--domain"),
+            ("sci-run tune m.onnx --data val --full-width --margin 2", "usage", "--margin"),
         ] {
             let failure = wrong(line);
             assert_eq!(failure.exit, 2, "{line}: {failure}");

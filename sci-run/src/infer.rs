@@ -4,12 +4,13 @@ use crate::cli::Infer;
 use crate::failure::{Failure, Result};
 use crate::input::{self, Input};
 use crate::linear::Protocols;
+use crate::outputs;
 use crate::parameters::{self, Offered};
 use crate::party;
-use crate::report::{Figures, Prediction, Report, hex, printable};
+use crate::report::{Figures, Report, hex, printable};
 use crate::two_party::{self, NetDomain};
 use crate::voice::{Progress, Voice};
-use athos::{Limits, OutputForm, PublicProgram};
+use athos::{Limits, PublicProgram};
 use sci_core::channel::{shaped::LinkShape, tcp};
 use sci_core::session::{Offer, Session};
 use sci_core::{AnyDomain, Error, Party};
@@ -49,30 +50,25 @@ pub fn run(infer: &Infer, voice: &Voice) -> Result<Report> {
     party::send_count(&mut session, integers.len())?;
     let mut peer = party::establish(session, offered.settings)?;
     let recorder = peer.session().recorder().clone();
-    let outputs = match program.domain {
+    let opened = match program.domain {
         AnyDomain::Ring(ring) => ask_all(&mut peer, &program, &offered, ring, &integers, voice),
         AnyDomain::Field(field) => ask_all(&mut peer, &program, &offered, field, &integers, voice),
     }?;
     let stats = recorder.stats();
-    let figures = Figures {
-        party: Party::Client,
-        stats: &stats,
-        connecting,
-        backend: offered.backend,
-        exactness: offered.exactness,
-        ot: offered.settings.ot,
-        threads,
-    };
+    let figures =
+        Figures { party: Party::Client, stats: &stats, connecting, offered: &offered, threads };
     let mut report = figures.report(&program, &offer.digest);
-    report.link = infer.child.map(|shape| shape.to_string());
     report.predictions = Some(
         inputs
             .iter()
-            .zip(&outputs)
-            .map(|(input, output)| prediction(&program, input, output))
+            .zip(&opened)
+            .map(|(input, output)| outputs::prediction(&program, input, output))
             .collect::<Result<_>>()?,
     );
-    voice.outputs(&outputs);
+    if let Some(path) = &infer.output_file {
+        outputs::write(path, &program, &opened)?;
+    }
+    voice.outputs(&opened);
     Ok(report)
 }
 
@@ -156,26 +152,4 @@ impl Client<'_> {
             }
         }
     }
-}
-
-/// What an output means.
-fn prediction(program: &PublicProgram, input: &Input, output: &[i64]) -> Result<Prediction> {
-    let (class, logits) = match program.output_form {
-        OutputForm::ArgMax => (party::class(program, output)?, None),
-        OutputForm::Logits => {
-            let scale = 2f64.powi(i32::try_from(program.output()?.scale).unwrap_or(i32::MAX));
-            let mut best = 0;
-            for (index, value) in output.iter().enumerate() {
-                if output.get(best).is_none_or(|largest| value > largest) {
-                    best = index;
-                }
-            }
-            (best as u64, Some(output.iter().map(|&x| x as f64 / scale).collect()))
-        }
-    };
-    let (name, label) = (input.name.clone(), input.label);
-    let mut prediction =
-        Prediction { input: name, class, label, logits, name: None, label_name: None };
-    prediction.name_classes(program.class_names());
-    Ok(prediction)
 }

@@ -225,13 +225,19 @@ fn fit_picture(
     Err(Failure::invalid("picture", name(wanted), name(channels)))
 }
 
-/// With or without the batch of one.
+/// With or without axes of one before the others: the batch, or the only channel.
 fn same_shape(tensor: &TensorInfo, got: &[usize]) -> Result<()> {
     let wanted = tensor.shape.as_slice();
-    if got == wanted || wanted.split_first() == Some((&1, got)) {
+    if long(got) == long(wanted) {
         return Ok(());
     }
     Err(Failure::invalid("shape of the input", shape_text(wanted), shape_text(got)))
+}
+
+/// The axes from the first one that is longer than 1.
+fn long(shape: &[usize]) -> &[usize] {
+    let ones = shape.iter().take_while(|&&n| n == 1).count();
+    shape.get(ones..).unwrap_or_default()
 }
 
 fn same_count(tensor: &TensorInfo, got: usize) -> Result<()> {

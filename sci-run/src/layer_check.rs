@@ -1,4 +1,9 @@
 //! `sci-run check`: float against fixed point against a secure run, on given inputs.
+//!
+//! A program file has forgotten its floats. Of one it is said where an input leaves the range that the program was
+//! narrowed to, or the domain.
+
+mod program;
 
 use crate::cli::{Console, Local};
 use crate::failure::{EXIT_FAILED, Result};
@@ -43,7 +48,10 @@ struct Report {
 /// Those of the model, the inputs and the secure run.
 pub fn run(check: &LayerCheck, console: Console, voice: &Voice) -> Result<u8> {
     let Local { model, plan, inputs, .. } = &check.run;
-    let graph = model.graph()?;
+    if model.is_program()? {
+        return program::run(check, console, voice);
+    }
+    let graph = model.graph(plan)?;
     let program = model.load(plan)?;
     let inputs = input::read(inputs)?;
     let mut layers: Vec<LayerDifference> = Vec::new();

@@ -5,6 +5,7 @@
 //! two processes, [`serve`] and [`infer`] are those processes, or run on two machines; [`report`]
 //! says what came out and what it cost.
 
+pub mod calibrate;
 pub mod cli;
 pub mod cost;
 pub mod embedded;
@@ -13,8 +14,10 @@ pub mod infer;
 pub mod input;
 pub mod layer_check;
 pub mod linear;
+pub mod link;
 pub mod model;
 pub mod orchestrator;
+pub mod outputs;
 pub mod parameters;
 pub mod party;
 pub mod planner;

@@ -79,17 +79,21 @@ impl Source {
     ///
     /// # Errors
     /// A program file, which has forgotten its floats, and those of reading.
-    pub fn graph(&self) -> Result<Graph> {
+    pub fn graph(&self, plan: &Plan) -> Result<Graph> {
+        if let (Some(_), Self::Embedded(_) | Self::Zoo(_)) = (&plan.input_shape, self) {
+            let cause = format!("input-shape: {} has its own", self.name());
+            return Err(Failure::usage(cause).hint("leave --input-shape out"));
+        }
         match self {
             Self::Embedded(model) => Ok(athos::frontend::onnx::read(model.onnx, None)?),
             Self::Zoo(architecture) => Ok(architecture.graph(Weights::Seeded(DEFAULT_SEED))?),
             Self::File(path) => {
                 let bytes = read(path, MAX_MODEL_BYTES)?;
                 if Program::recognise(&bytes) {
-                    return Err(Failure::invalid(path.display(), "an ONNX file", "a program file"));
+                    let got = "a program file, which has no floats";
+                    return Err(Failure::invalid(path.display(), "a model file", got));
                 }
-                let graph = athos::frontend::onnx::read(&bytes, None);
-                graph.map_err(|e| Failure::from(e).at(path.display()))
+                file_graph(path, &bytes, plan)
             }
         }
     }
@@ -112,26 +116,39 @@ impl Source {
     /// # Errors
     /// What is wrong with the file, the model or the options.
     pub fn load(&self, plan: &Plan) -> Result<Program> {
+        let Self::File(path) = self else {
+            return Ok(athos::compile_graph(self.graph(plan)?, &self.options(plan)?)?);
+        };
+        let place = |failure: Failure| failure.at(path.display());
+        let bytes = read(path, MAX_MODEL_BYTES)?;
+        if Program::recognise(&bytes) {
+            return compiled(&bytes, plan).map_err(place);
+        }
+        let graph = file_graph(path, &bytes, plan)?;
+        athos::compile_graph(graph, &self.options(plan)?).map_err(|e| place(e.into()))
+    }
+
+    /// Whether this is a file with a compiled program inside.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn is_program(&self) -> Result<bool> {
         match self {
-            Self::Embedded(_) | Self::Zoo(_) => {
-                Ok(athos::compile_graph(self.graph()?, &self.options(plan)?)?)
-            }
-            Self::File(path) => {
-                let place = |failure: Failure| failure.at(path.display());
-                let bytes = read(path, MAX_MODEL_BYTES)?;
-                if Program::recognise(&bytes) {
-                    return compiled(&bytes, plan).map_err(place);
-                }
-                // The parent of a bare file name is empty: the current folder.
-                let folder = match path.parent() {
-                    Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-                    _ => PathBuf::from("."),
-                };
-                let options = CompileOptions { folder: Some(folder), ..self.options(plan)? };
-                athos::compile(&bytes, &options).map_err(|e| place(e.into()))
-            }
+            Self::Embedded(_) | Self::Zoo(_) => Ok(false),
+            Self::File(path) => Ok(Program::recognise(&read(path, MAX_MODEL_BYTES)?)),
         }
     }
+}
+
+/// The float graph of a model file, which may refer to files beside it.
+fn file_graph(path: &Path, bytes: &[u8], plan: &Plan) -> Result<Graph> {
+    // The parent of a bare file name is empty: the current folder.
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let graph = athos::frontend::read_in(bytes, plan.input_shape.as_deref(), Some(folder));
+    graph.map_err(|error| Failure::from(error).at(path.display()))
 }
 
 /// Whether a name on the command line is a path.
@@ -201,9 +218,13 @@ fn compiled(bytes: &[u8], plan: &Plan) -> Result<Program> {
         plan.output.map(|form| parameters::output_name(form).to_string()),
         parameters::output_name(public.output_form).to_string(),
     )?;
-    if plan.preprocess.is_some() {
-        return Err(Failure::usage("preprocess: it is inside the program file")
-            .hint("leave --preprocess out, or compile the model again with it"));
+    for (name, given) in
+        [("preprocess", plan.preprocess.is_some()), ("input-shape", plan.input_shape.is_some())]
+    {
+        if given {
+            return Err(Failure::usage(format_args!("{name}: it is inside the program file"))
+                .hint(format_args!("leave --{name} out, or compile the model again with it")));
+        }
     }
     Ok(program)
 }

@@ -9,6 +9,7 @@ mod watch;
 use crate::cli::{Console, Local};
 use crate::failure::{Failure, Result};
 use crate::input;
+use crate::outputs;
 use crate::parameters;
 use crate::party;
 use crate::planner::Backend;
@@ -46,6 +47,10 @@ fn server(local: &Local, common: &[OsString]) -> Vec<OsString> {
     line.extend_from_slice(common);
     if let Some(path) = &local.plan.preprocess {
         line.extend(["--preprocess".into(), path.into()]);
+    }
+    if let Some(axes) = &local.plan.input_shape {
+        let axes: Vec<String> = axes.iter().map(ToString::to_string).collect();
+        line.extend(["--input-shape".into(), axes.join("x").into()]);
     }
     line.extend(["--".into(), local.model.argument()]);
     line
@@ -87,7 +92,7 @@ fn common(local: &Local, threads: usize, console: Console) -> Vec<OsString> {
 
 /// Joins what the parties know, and holds it against the cleartext run.
 fn compare(local: &Local, outcome: Outcome, voice: &Voice) -> Result<Report> {
-    let Outcome { server, client, outputs } = outcome;
+    let Outcome { server, client, outputs: opened } = outcome;
     let program = local.model.load(&local.plan)?;
     let inputs = input::read(&local.inputs)?;
     let digest = hex(&program.public.digest()?);
@@ -95,16 +100,19 @@ fn compare(local: &Local, outcome: Outcome, voice: &Voice) -> Result<Report> {
         let cause = "the model changed during the run: its digest is another one now";
         return Err(Failure::new("invalid_input", cause).hint("run again"));
     }
-    if outputs.len() != inputs.len() {
-        return Err(Failure::invalid("outputs of the client", inputs.len(), outputs.len()));
+    if opened.len() != inputs.len() {
+        return Err(Failure::invalid("outputs of the client", inputs.len(), opened.len()));
     }
     let mut equal = true;
-    for (input, got) in inputs.iter().zip(&outputs) {
+    for (input, got) in inputs.iter().zip(&opened) {
         let expected = cleartext::run(&program, &input.quantise(&program.public)?)?;
         if expected != *got {
             equal = false;
             voice.note(difference(&input.name, &expected, got));
         }
+    }
+    if let Some(path) = &local.output_file {
+        outputs::write(path, &program.public, &opened)?;
     }
     let mut report = client;
     report.bitwise_equal = Some(equal);
@@ -130,7 +138,11 @@ fn difference(name: &str, expected: &[i64], got: &[i64]) -> String {
 mod tests {
     use super::*;
     use crate::cli::{Command, Parsed, parse};
+    use crate::linear::{Assignment, Engine, Style};
+    use crate::link::PlannedLink;
+    use crate::parameters::Offered;
     use crate::report::Figures;
+    use sci_core::channel::shaped::LinkShape;
     use sci_core::session::Stats;
     use std::time::Duration;
 
@@ -155,16 +167,18 @@ mod tests {
         let mut outputs = inputs.iter().map(output).collect();
         change(&mut outputs);
         let (stats, connecting) = (Stats::default(), Duration::ZERO);
+        let offered = Offered {
+            backend: Backend::Ot,
+            assignment: Assignment::uniform(&program.public, Engine::Ot),
+            style: Style::default(),
+            exactness: truncation::Exactness::Faithful,
+            settings: sci_ot::peer::Settings::default(),
+            max_inputs: 10,
+            link: PlannedLink::given(LinkShape::LOOPBACK),
+        };
         let report = |party| {
-            let figures = Figures {
-                party,
-                stats: &stats,
-                connecting,
-                backend: crate::planner::Backend::Ot,
-                exactness: truncation::Exactness::Faithful,
-                ot: sci_ot::OtKind::Silent,
-                threads: 1,
-            };
+            let figures =
+                Figures { party, stats: &stats, connecting, offered: &offered, threads: 1 };
             figures.report(&program.public, &program.public.digest().unwrap())
         };
         Outcome { server: report(Party::Server), client: report(Party::Client), outputs }

@@ -2,6 +2,7 @@
 //! program that it was given.
 
 use crate::linear::{Assignment, Engine, Packing, Privacy, Style};
+use crate::link::PlannedLink;
 use crate::planner::Backend;
 use athos::{OutputForm, PublicProgram};
 use sci_core::session::{Offer, PublicOffer};
@@ -36,6 +37,8 @@ pub const RADIX: &str = "radix";
 pub const OUTPUT: &str = "output";
 /// The kind of truncation: only the faithful one gives what the cleartext run gives.
 pub const TRUNCATION: &str = "truncation";
+/// The link that the plan is for.
+pub const LINK: &str = "link";
 /// The most inputs of a session.
 pub const MAX_INPUTS: &str = "max-inputs";
 
@@ -84,7 +87,8 @@ fn of_program(program: &PublicProgram) -> [(&'static str, String); 5] {
 /// # Errors
 /// None for a program that was checked.
 pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<PublicOffer> {
-    let Offered { backend, ref assignment, style, exactness, settings, max_inputs } = *offered;
+    let Offered { backend, ref assignment, style, exactness, settings, max_inputs, link } =
+        *offered;
     let own = [
         (BACKEND, backend.name().to_string()),
         (PLAN, assignment.to_string()),
@@ -95,6 +99,7 @@ pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<Public
         (RADIX, settings.radix.to_string()),
         (TRUNCATION, exactness.name().to_string()),
         (MAX_INPUTS, max_inputs.to_string()),
+        (LINK, link.to_string()),
     ];
     let parameters = of_program(program).into_iter().chain(own);
     Ok(PublicOffer {
@@ -104,7 +109,7 @@ pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<Public
 }
 
 /// What an offer says beside the program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Offered {
     /// Which engines the server allows.
     pub backend: Backend,
@@ -118,6 +123,8 @@ pub struct Offered {
     pub settings: Settings,
     /// Inputs in one session.
     pub max_inputs: u32,
+    /// The link that all this was planned for.
+    pub link: PlannedLink,
 }
 
 /// Checks that the parameters say what the program says, that this client knows them all, and that the kind of
@@ -160,7 +167,10 @@ pub fn check(offer: &Offer, program: &PublicProgram, accepted: Exactness) -> Res
         silent_log_k: within(offer, LPN, 16, 19)?,
     };
     let max_inputs = number(offer, MAX_INPUTS)?;
-    Ok(Offered { backend, assignment, style, exactness, settings, max_inputs })
+    let link = parameter(offer, LINK)?;
+    let link =
+        link.parse().map_err(|_| Error::misbehaved(LINK, "a link", link.escape_default()))?;
+    Ok(Offered { backend, assignment, style, exactness, settings, max_inputs, link })
 }
 
 /// The value of a parameter with that name.

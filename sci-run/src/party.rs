@@ -3,7 +3,7 @@
 use crate::cli::PartyOptions;
 use crate::failure::{Failure, Result};
 use athos::PublicProgram;
-use athos::llil::{Liveness, Op};
+use athos::llil::Liveness;
 use sci_core::session::{Phase, SessionOptions};
 use sci_core::{Error, Session};
 use sci_ot::Peer;
@@ -82,23 +82,4 @@ pub fn receive_count(session: &mut Session, max: u32) -> Result<u32> {
 pub fn establish(session: Session, settings: Settings) -> Result<Peer> {
     let _span = session.recorder().span("oblivious transfer", "base", Phase::Setup);
     Ok(Peer::establish(session, settings)?)
-}
-
-/// The class that an opened argmax names.
-///
-/// # Errors
-/// An index that no honest peer's shares add up to.
-pub fn class(program: &PublicProgram, output: &[i64]) -> Result<u64> {
-    let last = program.instructions.last();
-    let classes = last.and_then(|last| {
-        let Op::ArgMax { axis } = last.op else { return None };
-        let input = program.instructions.get(last.inputs.first()?.index())?;
-        input.output.shape.get(axis).copied()
-    });
-    let classes = classes.unwrap_or_default();
-    let index = output.first().copied().unwrap_or(-1);
-    match u64::try_from(index) {
-        Ok(class) if class < classes as u64 => Ok(class),
-        _ => Err(Error::misbehaved("class", format_args!("below {classes}"), index).into()),
-    }
 }

@@ -42,8 +42,11 @@ pub struct Report {
     pub exact: bool,
     /// Threads of a party.
     pub threads: usize,
-    /// Shape of the link.
+    /// The link that the plan is for; in a local run it has this shape.
     pub link: Option<String>,
+    /// Whether the server measured it, or it was given.
+    #[serde(default)]
+    pub link_probed: Option<bool>,
     /// What the client learned.
     pub predictions: Option<Vec<Prediction>>,
     /// Whether all outputs equal those of the cleartext run.
@@ -65,26 +68,50 @@ pub struct Report {
 pub struct Prediction {
     /// The file, or its place in an embedded set.
     pub input: String,
-    /// The class.
-    pub class: u64,
+    /// The class; `None` if there is one for every position.
+    pub class: Option<u64>,
     /// The right class, where it is known.
     pub label: Option<u64>,
     /// The outputs, if the server permits them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logits: Option<Vec<f64>>,
+    /// The classes of all positions, as a segmentation has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<ClassMap>,
     /// What the class is called; for people.
     #[serde(skip)]
     pub name: Option<String>,
     /// What the label is called; for people.
     #[serde(skip)]
     pub label_name: Option<String>,
+    /// What all classes are called; for people, where there is a map.
+    #[serde(skip)]
+    pub class_names: Vec<String>,
+}
+
+/// A class for every position of a picture or volume: how many of each. The classes themselves go to a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassMap {
+    /// Axes of the positions, batch first.
+    pub shape: Vec<usize>,
+    /// Positions by class.
+    pub counts: Vec<u64>,
 }
 
 impl Prediction {
-    /// Says what class and label are called.
+    /// Of an input of which nothing is known yet.
+    pub fn of(input: String, label: Option<u64>) -> Self {
+        let (name, label_name, class_names) = (None, None, Vec::new());
+        Self { input, class: None, label, logits: None, map: None, name, label_name, class_names }
+    }
+
+    /// Says what classes and labels are called.
     pub fn name_classes(&mut self, names: &[String]) {
         let name = |class: u64| names.get(usize::try_from(class).ok()?).map(|name| printable(name));
-        (self.name, self.label_name) = (name(self.class), self.label.and_then(name));
+        (self.name, self.label_name) = (self.class.and_then(name), self.label.and_then(name));
+        if self.map.is_some() {
+            self.class_names = names.iter().map(|name| printable(name)).collect();
+        }
     }
 }
 

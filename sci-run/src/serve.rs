@@ -1,22 +1,20 @@
 //! The server: offers a model to clients, one after the other.
 
-use crate::cli::{PartyOptions, Plan, Serve};
+mod plans;
+
+use crate::cli::{PartyOptions, Serve};
 use crate::failure::{Failure, Result};
-use crate::linear::Prepared;
-use crate::parameters::{self, Offered};
+use crate::link::PlannedLink;
 use crate::party;
-use crate::planner::{self, Decision};
 use crate::report::{Figures, Report, hex};
 use crate::two_party::{self, Model, NetDomain};
 use crate::voice::Voice;
 use athos::Program;
+use plans::{Planned, Plans};
 use sci_core::channel::{Link, shaped::LinkShape, tcp};
-use sci_core::session::{PublicOffer, Session};
-use sci_core::{AnyDomain, Domain, Party};
+use sci_core::session::{Measured, Phase, Session, SessionOptions};
+use sci_core::{AnyDomain, Domain, Error, Party};
 use std::time::{Duration, Instant};
-
-/// What the planner takes a client's link for where nothing is said: 377 MB/s, 0.3 ms, the LAN of the papers.
-const UNKNOWN_LINK: LinkShape = LinkShape::LAN;
 
 /// After the system refused to accept a connection.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -35,25 +33,17 @@ pub fn run(serve: &Serve, voice: &Voice) -> Result<()> {
 }
 
 fn over<D: NetDomain>(serve: &Serve, voice: &Voice, program: &Program, domain: D) -> Result<()> {
-    let Plan { backend, exactness, ot, radix, .. } = serve.plan;
-    let style = serve.plan.style_over(domain.any());
-    let link = serve.child.or(serve.link).unwrap_or(UNKNOWN_LINK);
-    let threads = party::threads(&serve.party);
-    let request = planner::Request { backend, style, exactness, link, threads, ot, radix };
-    let Decision { settings, assignment, protocols } =
-        planner::decide(&program.public, domain, &request)?;
-    let most = u32::try_from(protocols.most_inputs()).unwrap_or(u32::MAX);
-    let max_inputs = serve.max_inputs.min(most);
-    tracing::info!(plan = %assignment, max_inputs, "planned");
-    let offered = Offered { backend, assignment, style, exactness, settings, max_inputs };
-    let prepared = Prepared::new(&protocols, program, serve.party.memory)?;
     let service = Service {
-        offer: parameters::offer(&program.public, &offered)?,
         digest: program.public.digest()?,
-        model: Model { program, domain, protocols: &protocols, prepared: &prepared },
-        offered,
+        given: serve.child.or(serve.link).map(PlannedLink::given),
+        plans: Plans::new(serve, program, domain),
+        program,
+        domain,
         serve,
     };
+    // What has no plan is refused before anybody connects, and most clients find theirs ready.
+    let expected = service.given.unwrap_or(PlannedLink::given(LinkShape::LAN));
+    service.plans.prepared(&service.plans.plan(expected)?)?;
     let listener = tcp::listen(&serve.listen)?;
     let address = listener.local_addr().to_string();
     voice.listening(&program.public.name, &hex(&service.digest), &address);
@@ -78,10 +68,12 @@ fn over<D: NetDomain>(serve: &Serve, voice: &Voice, program: &Program, domain: D
 }
 
 struct Service<'a, D: Domain> {
-    model: Model<'a, D>,
+    program: &'a Program,
+    domain: D,
     digest: [u8; 32],
-    offer: PublicOffer,
-    offered: Offered,
+    /// The link that all plans are for; `None` probes it.
+    given: Option<PlannedLink>,
+    plans: Plans<'a, D>,
     serve: &'a Serve,
 }
 
@@ -103,20 +95,62 @@ impl<D: NetDomain> Service<'_, D> {
         outcome
     }
 
+    /// The handshake, with the plan for the client's link.
+    fn agree(&self, link: Link, options: SessionOptions) -> Result<(Session, Planned<D>)> {
+        if let Some(given) = self.given {
+            let planned = self.plans.plan(given)?;
+            let session = Session::serve(link, options, &self.plans.offer(&planned)?)?;
+            return Ok((session, planned));
+        }
+        let mut made = None;
+        let plan = |measured: Measured| {
+            tracing::debug!(?measured, "probed");
+            let planned = PlannedLink::probed(&measured)
+                .map_err(Failure::from)
+                .and_then(|link| self.plans.plan(link))
+                .and_then(|planned| Ok((self.plans.offer(&planned)?, planned)));
+            match planned {
+                Ok((offer, planned)) => {
+                    made = Some(Ok(planned));
+                    Ok(offer)
+                }
+                Err(failure) => {
+                    made = Some(Err(failure));
+                    Err(Error::resource("no plan for this link"))
+                }
+            }
+        };
+        let session = Session::serve_probed(link, options, plan);
+        match (session, made) {
+            (Ok(session), Some(Ok(planned))) => Ok((session, planned)),
+            (_, Some(Err(failure))) => Err(failure),
+            (Err(error), _) => Err(error.into()),
+            (Ok(_), None) => Err(Failure::new("misuse", "a handshake without a plan")),
+        }
+    }
+
     fn steps(&self, link: Link) -> Result<Report> {
         let Serve { party: PartyOptions { timeout, .. }, child, .. } = self.serve;
         let link = child.unwrap_or(LinkShape::LOOPBACK).apply(link)?;
         let threads = party::threads(&self.serve.party);
         let options = party::session_options(threads, *timeout);
-        let mut session = Session::serve(link, options, &self.offer)?;
-        let inputs = party::receive_count(&mut session, self.offered.max_inputs)?;
-        let mut peer = party::establish(session, self.offered.settings)?;
-        let keys = two_party::receive_keys(&mut peer, self.model.protocols)?;
+        let (mut session, planned) = self.agree(link, options)?;
+        let offered = &planned.offered;
+        let inputs = party::receive_count(&mut session, offered.max_inputs)?;
+        let prepared = {
+            let _span = session.span("lattice encryption", "weights", Phase::Setup);
+            self.plans.prepared(&planned)?
+        };
+        let (program, domain) = (self.program, self.domain);
+        let (protocols, prepared) = (&*planned.protocols, &*prepared);
+        let model = Model { program, domain, protocols, prepared };
+        let mut peer = party::establish(session, offered.settings)?;
+        let keys = two_party::receive_keys(&mut peer, protocols)?;
         let recorder = peer.session().recorder().clone();
         let start = Instant::now();
         for input in 0..inputs {
             tracing::debug!(input, "input");
-            two_party::serve_input(&mut peer, self.model, keys.as_ref())?;
+            two_party::serve_input(&mut peer, model, keys.as_ref())?;
         }
         tracing::debug!(seconds = start.elapsed().as_secs_f64(), "session done");
         let stats = recorder.stats();
@@ -124,13 +158,9 @@ impl<D: NetDomain> Service<'_, D> {
             party: Party::Server,
             stats: &stats,
             connecting: Duration::ZERO,
-            backend: self.offered.backend,
-            exactness: self.offered.exactness,
-            ot: self.offered.settings.ot,
+            offered,
             threads,
         };
-        let mut report = figures.report(&self.model.program.public, &self.digest);
-        report.link = child.map(|shape| shape.to_string());
-        Ok(report)
+        Ok(figures.report(&program.public, &self.digest))
     }
 }

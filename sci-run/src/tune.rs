@@ -1,20 +1,24 @@
-//! `sci-run tune`: which scale and bitwidth a model needs on a validation folder, and what that costs.
+//! `sci-run tune`: which scale and bitwidth a model needs on a validation folder, what that costs, and the program
+//! that a server serves.
 
 mod oracle;
 mod plot;
+mod program;
+mod show;
 
+use crate::calibrate::bar;
 use crate::cli::Plan;
 use crate::failure::{Failure, Result};
 use crate::input;
 use crate::model::Source;
-use crate::report::{SCHEMA, human_bytes};
+use crate::report::SCHEMA;
 use crate::voice::print;
-use athos::autotune::{Choice, Progress, Sample, Setting, Sweep, Tuning, tune};
-use indicatif::{ProgressBar, ProgressStyle};
+use athos::autotune::{Progress, Sample, Sweep, Tuning, tune};
 use oracle::Oracle;
+use program::Written;
+use rayon::prelude::*;
 use sci_core::channel::shaped::LinkShape;
 use serde::Serialize;
-use std::fmt::Write;
 use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -40,6 +44,10 @@ pub struct Tune {
     pub link: LinkShape,
     /// Where the results go.
     pub folder: PathBuf,
+    /// Where the program of the chosen setting goes.
+    pub program: PathBuf,
+    /// Bits by which its tensors may grow beyond what the inputs need; `None` leaves it at full width.
+    pub margin: Option<u32>,
     /// Preprocessing.
     pub plan: Plan,
     /// Threads.
@@ -56,15 +64,19 @@ struct Report<'a> {
     headroom: u32,
     #[serde(flatten)]
     tuning: &'a Tuning,
+    /// Of the chosen setting.
+    program: Option<&'a Written>,
 }
 
-/// Sweeps, writes `tune.json`, `tune.csv` and `tune.svg`, and prints what was chosen.
+/// Sweeps, writes `tune.json`, `tune.csv`, `tune.svg` and the program of the chosen setting, and prints what was
+/// chosen.
 ///
 /// # Errors
 /// Those of the model, the folder and the files, and if no setting is accurate enough.
 pub fn run(command: &Tune, json: bool) -> Result<()> {
-    let graph = command.model.graph()?;
-    let samples = samples(command)?;
+    let graph = command.model.graph(&command.plan)?;
+    // Whoever cannot write there should hear of it before the sweep.
+    fs::create_dir_all(&command.folder).map_err(|e| Failure::file(&command.folder, &e))?;
     let options = command.model.options(&Plan { scale: Some(0), ..command.plan.clone() })?;
     let sweep = Sweep {
         scales: command.scales.clone(),
@@ -76,7 +88,8 @@ pub fn run(command: &Tune, json: bool) -> Result<()> {
     let oracle = Oracle::new(command.link, command.threads, &command.plan)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(command.threads).build();
     let pool = pool.map_err(|e| Failure::new("resource", format_args!("no threads: {e}")))?;
-    let bar = bar();
+    let samples = pool.install(|| samples(command))?;
+    let bar = bar("runs");
     let progress = |progress: Progress| {
         bar.set_length(progress.total as u64);
         bar.set_position(progress.done as u64);
@@ -86,8 +99,14 @@ pub fn run(command: &Tune, json: bool) -> Result<()> {
         });
     };
     let tuning = pool.install(|| tune(&graph, &samples, &sweep, Some(&oracle), &progress));
+    let written = tuning.map_err(Failure::from).and_then(|tuning| {
+        let choice = tuning.chosen.as_ref();
+        let write = |choice| program::write(command, graph, &samples, choice, &oracle, &bar);
+        let written = choice.map(|choice| pool.install(|| write(choice))).transpose()?;
+        Ok((tuning, written))
+    });
     bar.finish_and_clear();
-    let tuning = tuning?;
+    let (tuning, written) = written?;
     let name = command.model.name();
     let report = Report {
         schema: SCHEMA,
@@ -96,13 +115,13 @@ pub fn run(command: &Tune, json: bool) -> Result<()> {
         tolerance: command.tolerance,
         headroom: command.headroom,
         tuning: &tuning,
+        program: written.as_ref(),
     };
     let object = serde_json::to_string(&report)
         .map_err(|e| Failure::new("misuse", format_args!("cannot print: {e}")))?;
-    fs::create_dir_all(&command.folder).map_err(|e| Failure::file(&command.folder, &e))?;
     for (file, text) in [
         ("tune.json", object.clone() + "\n"),
-        ("tune.csv", table(&tuning)?),
+        ("tune.csv", show::table(&tuning)?),
         ("tune.svg", plot::svg(&name, &tuning, command.tolerance)?),
     ] {
         let path = command.folder.join(file);
@@ -110,7 +129,7 @@ pub fn run(command: &Tune, json: bool) -> Result<()> {
     }
     match json {
         true => print((object + "\n").as_bytes()),
-        false => print(text(command, &tuning).as_bytes()),
+        false => print(show::text(command, &tuning, written.as_ref()).as_bytes()),
     }
     match tuning.chosen {
         Some(_) => Ok(()),
@@ -124,98 +143,9 @@ fn samples(command: &Tune) -> Result<Vec<Sample>> {
     // Shape and preprocessing are those of every program of this model.
     let plan = Plan { scale: Some(0), bitwidth: Some(64), ..command.plan.clone() };
     let program = command.model.load(&plan)?.public;
-    let sample = |input: &input::Input| {
+    // Every input is let go as soon as its numbers are there.
+    let sample = |input: input::Input| {
         Ok(Sample { input: input.numbers(&program)?.to_vec(), label: input.label })
     };
-    inputs.iter().map(sample).collect()
-}
-
-fn bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} runs  {msg}  {eta} left");
-    let bar = ProgressBar::new(0);
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
-}
-
-/// All settings, a line each.
-fn table(tuning: &Tuning) -> Result<String> {
-    let failed = |e: csv::Error| Failure::new("misuse", format_args!("cannot write: {e}"));
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut plans: Vec<&str> = Vec::new();
-    for cost in tuning.settings.iter().flat_map(|setting| &setting.cost) {
-        if !plans.contains(&cost.plan.as_str()) {
-            plans.push(&cost.plan);
-        }
-    }
-    let mut names: Vec<String> =
-        ["scale", "bitwidth", "samples", "overflowing", "accuracy", "changed"]
-            .map(String::from)
-            .to_vec();
-    names
-        .extend(plans.iter().flat_map(|plan| [format!("{plan} seconds"), format!("{plan} bytes")]));
-    writer.write_record(&names).map_err(failed)?;
-    for setting in &tuning.settings {
-        let mut row = vec![
-            setting.scale.to_string(),
-            setting.bitwidth.to_string(),
-            tuning.samples.to_string(),
-            setting.overflowing.to_string(),
-            setting.accuracy.to_string(),
-            setting.changed.to_string(),
-        ];
-        for plan in &plans {
-            let cost = setting.cost.iter().find(|cost| cost.plan == *plan);
-            row.push(cost.map_or(String::new(), |cost| format!("{:.4}", cost.seconds)));
-            row.push(cost.map_or(String::new(), |cost| cost.bytes.to_string()));
-        }
-        writer.write_record(&row).map_err(failed)?;
-    }
-    let bytes = writer.into_inner();
-    let bytes = bytes.map_err(|e| Failure::new("misuse", format_args!("cannot write: {e}")))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn percent(part: f64) -> String {
-    format!("{:.2} %", 100.0 * part)
-}
-
-/// For the user.
-fn text(command: &Tune, tuning: &Tuning) -> String {
-    let mut out = String::new();
-    let what = if tuning.labelled { "top-1" } else { "agreement with float" };
-    let _ = writeln!(
-        out,
-        "{} on {} samples: float {what} {}\n",
-        command.model.name(),
-        tuning.samples,
-        percent(tuning.float_accuracy)
-    );
-    let _ = writeln!(out, "scale  bitwidth  overflowing  {what:>8}  changed");
-    for Setting { scale, bitwidth, overflowing, accuracy, changed, .. } in &tuning.settings {
-        let accuracy = percent(*accuracy);
-        let width = what.len().max(8);
-        let _ = writeln!(
-            out,
-            "{scale:>5}  {bitwidth:>8}  {overflowing:>11}  {accuracy:>width$}  {changed:>7}"
-        );
-    }
-    for (scale, why) in &tuning.impossible {
-        let _ = writeln!(out, "{scale:>5}  none: {why}");
-    }
-    let Some(Choice { scale, bitwidth, least_bitwidth, accuracy }) = &tuning.chosen else {
-        return out;
-    };
-    let _ = writeln!(
-        out,
-        "\nchosen   --bitwidth {bitwidth} --scale {scale}  (nothing overflows from {least_bitwidth} \
-         bits; {what} {})",
-        percent(*accuracy)
-    );
-    let chosen = tuning.settings.iter().find(|x| (x.scale, x.bitwidth) == (*scale, *bitwidth));
-    for cost in chosen.into_iter().flat_map(|setting| &setting.cost) {
-        let bytes = human_bytes(cost.bytes);
-        let _ = writeln!(out, "{:14} {:9.3} s  {bytes:>10}  predicted", cost.plan, cost.seconds);
-    }
-    let _ = writeln!(out, "written  tune.json, tune.csv, tune.svg in {}", command.folder.display());
-    out
+    inputs.into_par_iter().map(sample).collect()
 }

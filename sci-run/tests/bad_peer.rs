@@ -99,7 +99,10 @@ fn a_client_that_closes_stalls_or_sends_garbage() {
         .failed(1, &["handshake magic"]);
     served(PATIENT, |mut stream| stream.write_all(&hello(99, 1)).unwrap())
         .failed(1, &["version", "99"]);
-    served(PATIENT, |mut stream| stream.write_all(&hello(1, 0)).unwrap()).failed(1, &["role"]);
+    served(PATIENT, |mut stream| {
+        stream.write_all(&hello(sci_core::session::handshake::PROTOCOL_VERSION, 0)).unwrap()
+    })
+    .failed(1, &["role"]);
 }
 
 #[test]

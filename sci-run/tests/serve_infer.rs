@@ -48,6 +48,31 @@ fn both_parties_report_the_same_session() {
 }
 
 #[test]
+fn the_link_of_a_client_is_probed_unless_it_is_given() {
+    let ask = |address: &str| run(&["infer", MODEL, "--connect", address, "--json"]);
+    let (server, address) = serve(&[MODEL, "--json", "--once"]);
+    let client = ask(&address).succeeded().json();
+    let server = server.wait().succeeded().json();
+    for report in [&client, &server] {
+        assert_eq!(report["link_probed"], true);
+        let (rate, rtt) = report["link"].as_str().unwrap().split_once(',').unwrap();
+        assert!(rate.parse::<f64>().unwrap() >= 1.0 && rtt.parse::<f64>().unwrap() >= 0.1);
+    }
+    assert_eq!(client["link"], server["link"]);
+    // What the probe moves is no payload: the plan of a given link of that shape costs the same.
+    let link = client["link"].as_str().unwrap();
+    let (_server, address) = serve(&[MODEL, "--link", link, "--once"]);
+    let given = ask(&address).succeeded().json();
+    assert_eq!((&given["link"], &given["link_probed"]), (&client["link"], &false.into()));
+    assert_eq!(given["bytes"], client["bytes"]);
+    let (_server, address) = serve(&[MODEL, "--link", "wan"]);
+    let wan = run(&["infer", MODEL, "--connect", &address]).succeeded();
+    assert!(wan.stdout.contains("link wan") && !wan.stdout.contains("probed"), "{wan:?}");
+    let ran = ask(&address).succeeded().json();
+    assert_eq!((&ran["link"], &ran["link_probed"]), (&"wan".into(), &false.into()));
+}
+
+#[test]
 fn a_picture_needs_nothing_but_the_server() {
     let (_server, address) = serve(&["digits"]);
     let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/digits/inputs/03.png");

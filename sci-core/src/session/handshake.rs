@@ -5,16 +5,19 @@
 //! 2. The client sends its requirements, a list of names and values, and the longest public program
 //!    that it takes. A parameter of the server that differs is answered with its name and value, and
 //!    both sides end with [`Error::PeerIncompatible`].
-//! 3. The server sends its parameters, the length and the SHA-256 digest of the public program, then
+//! 3. A server that has to know the link first ([`Session::serve_probed`](super::Session::serve_probed)) measures it:
+//!    exchanges of zeros, of which the client bounds the number and the bytes.
+//! 4. The server sends its parameters, the length and the SHA-256 digest of the public program, then
 //!    the program, which is opaque here. The client checks the length against its limit once more
 //!    before anything is allocated, then the digest.
-//! 4. The client asks its caller, and accepts with the session id, which binds all of the above, or
+//! 5. The client asks its caller, and accepts with the session id, which binds all of the above, or
 //!    refuses with a reason. The server compares the id with its own.
 //!
 //! Until then nothing secret has moved. All lists and lengths are bounded, each message must arrive
 //! within the deadline, and text from the peer is stripped of control characters before anybody
 //! prints it. There is no authentication here: it is the transport's duty.
 
+mod probe;
 mod wire;
 
 use crate::channel::Link;
@@ -22,11 +25,12 @@ use crate::session::{MAX_LANES, SessionOptions, Totals};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::time::Instant;
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
 use wire::{Hello, Wire};
 
 /// The version of the handshake and of the frames after it.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The most parameters or requirements.
 pub const MAX_FIELDS: usize = 64;
@@ -48,6 +52,17 @@ pub struct PublicOffer {
     pub parameters: Vec<(String, String)>,
     /// The public program.
     pub blob: Vec<u8>,
+}
+
+/// What a server found out about the link to a client. Only as true as the client's answers were prompt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// There and back.
+    pub rtt: Duration,
+    /// Bytes per second from the server to the client.
+    pub to_client: f64,
+    /// Bytes per second from the client to the server.
+    pub to_server: f64,
 }
 
 /// What a client was offered.
@@ -95,7 +110,16 @@ struct Refusal {
 #[derive(Debug, Serialize, Deserialize)]
 enum Answer {
     Refused(Refusal),
-    Offered { parameters: Fields, blob_len: u64, digest: [u8; 32] },
+    Offered {
+        parameters: Fields,
+        blob_len: u64,
+        digest: [u8; 32],
+    },
+    /// Take `down` bytes and send `up` and one more.
+    Probe {
+        down: u32,
+        up: u32,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,26 +128,50 @@ enum Verdict {
     Accepted { session: [u8; 32] },
 }
 
+/// An offer with the parameters as they travel.
+type Made<'a> = (Cow<'a, PublicOffer>, Fields);
+
 /// The server's side.
 pub(super) fn serve(link: Link, options: SessionOptions, offer: &PublicOffer) -> Result<Agreed> {
     let parameters = server_parameters(options, offer)?;
+    serve_made(link, options, |_| Ok((Cow::Borrowed(offer), parameters)))
+}
+
+/// The server's side where the offer depends on the link.
+pub(super) fn serve_probed(
+    link: Link,
+    options: SessionOptions,
+    plan: impl FnOnce(Measured) -> Result<PublicOffer>,
+) -> Result<Agreed> {
+    serve_made(link, options, |wire| {
+        let offer = plan(probe::measure(wire)?)?;
+        let parameters = server_parameters(options, &offer)?;
+        Ok((Cow::Owned(offer), parameters))
+    })
+}
+
+fn serve_made<'a>(
+    link: Link,
+    options: SessionOptions,
+    make: impl FnOnce(&mut Wire) -> Result<Made<'a>>,
+) -> Result<Agreed> {
     let mut wire = Wire::new(link, options.timeout);
-    match serve_steps(&mut wire, offer, &parameters) {
+    match serve_steps(&mut wire, make) {
         Ok((id, digest)) => Ok(wire.agreed(id, digest, options.lanes)),
         Err(error) => Err(wire.abandon(error)),
     }
 }
 
-fn serve_steps(
+fn serve_steps<'a>(
     wire: &mut Wire,
-    offer: &PublicOffer,
-    parameters: &Fields,
+    make: impl FnOnce(&mut Wire) -> Result<Made<'a>>,
 ) -> Result<([u8; 32], [u8; 32])> {
     let (ours, theirs) = wire.hello(Hello::server(PROTOCOL_VERSION)?)?;
     let Request { requirements, max_blob } = wire.receive("requirements")?;
     check_fields("requirements", &requirements)?;
+    let (offer, parameters) = make(wire)?;
     for (name, client) in &requirements {
-        let server = value_of(parameters, name).unwrap_or("not offered");
+        let server = value_of(&parameters, name).unwrap_or("not offered");
         if server != client {
             let (field, server) = (name.clone(), server.to_string());
             let error =
@@ -134,7 +182,7 @@ fn serve_steps(
         }
     }
     let digest: [u8; 32] = Sha256::digest(&offer.blob).into();
-    let id = session_id(&ours, &theirs, parameters, &digest)?;
+    let id = session_id(&ours, &theirs, &parameters, &digest)?;
     let blob_len = offer.blob.len() as u64;
     if blob_len > max_blob {
         let refusal = too_long(blob_len, max_blob);
@@ -142,7 +190,7 @@ fn serve_steps(
         wire.send("refusal", &Answer::Refused(refusal))?;
         return Err(error);
     }
-    wire.send("offer", &Answer::Offered { parameters: parameters.clone(), blob_len, digest })?;
+    wire.send("offer", &Answer::Offered { parameters, blob_len, digest })?;
     wire.write("public program", &offer.blob)?;
     match wire.receive("verdict")? {
         Verdict::Accepted { session } if session == id => Ok((id, digest)),
@@ -183,8 +231,16 @@ fn join_steps(
     let request = Request { requirements, max_blob: max_blob as u64 };
     wire.send("requirements", &request)?;
     let requirements = &request.requirements;
-    let (parameters, blob_len, digest) = match wire.receive("offer")? {
+    let mut probes = probe::Budget::new();
+    let answer = loop {
+        match wire.receive("offer")? {
+            Answer::Probe { down, up } => probes.answer(wire, down, up)?,
+            answer => break answer,
+        }
+    };
+    let (parameters, blob_len, digest) = match answer {
         Answer::Offered { parameters, blob_len, digest } => (parameters, blob_len, digest),
+        Answer::Probe { .. } => return Err(Error::misuse("a probe after the probes")),
         Answer::Refused(Refusal { field, server, client }) => {
             // What we required is ours to say, not the server's.
             let ours = value_of(requirements, &field).unwrap_or(&client);

@@ -49,6 +49,52 @@ fn shake(
     })
 }
 
+#[test]
+fn an_offer_that_depends_on_the_link() {
+    let slow: crate::channel::shaped::LinkShape = "20,30".parse().unwrap();
+    for (shape, ends) in [(slow, memory::pair()), (slow, both_kinds().into_iter().nth(1).unwrap())]
+    {
+        let (server_end, client_end) = (shape.apply(ends.0).unwrap(), shape.apply(ends.1).unwrap());
+        let mut seen = None;
+        let (server, client) = std::thread::scope(|scope| {
+            let server = scope.spawn(|| {
+                Session::serve_probed(server_end, options(), |measured| {
+                    seen = Some(measured);
+                    Ok(offer())
+                })
+            });
+            let required = fields(&[("bitwidth", "37")]);
+            let client = Session::join(client_end, options(), required, 1 << 20, |_| Ok(()));
+            (server.join().unwrap().unwrap(), client.unwrap())
+        });
+        let measured = seen.unwrap();
+        // A loaded machine may be slower than the link, never faster.
+        assert!(measured.rtt >= Duration::from_millis(30), "{measured:?}");
+        for rate in [measured.to_client, measured.to_server] {
+            assert!((1.0..22e6).contains(&rate), "{measured:?}");
+        }
+        assert_eq!(server.id(), client.0.id());
+        assert_eq!(client.1.blob, offer().blob);
+        // The probe is part of the handshake, and no payload.
+        assert_eq!(server.stats().total().bytes(), 0);
+        assert!(server.stats().handshake.bytes_received > 1 << 20);
+    }
+}
+
+#[test]
+fn a_plan_that_fails_ends_the_handshake_on_both_sides() {
+    let (server_end, client_end) = memory::pair();
+    let (server, client) = std::thread::scope(|scope| {
+        let server = scope.spawn(|| {
+            Session::serve_probed(server_end, options(), |_| Err(Error::resource("no plan")))
+        });
+        let client = Session::join(client_end, options(), Vec::new(), 1 << 20, |_| Ok(()));
+        (server.join().unwrap(), client)
+    });
+    assert!(server.unwrap_err().to_string().contains("no plan"));
+    assert!(matches!(client.unwrap_err(), Error::Link { .. }));
+}
+
 /// Both sides must say that `field` differs, each with its own value first.
 fn assert_differs(both: Both, field: &str, server: &str, client: &str) {
     let expect = |error: Error, ours: &str, theirs: &str| match error {

@@ -48,15 +48,17 @@ pub(super) struct LocalArgs {
     /// model]
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     pub(super) input: Vec<String>,
+    /// Write the outputs to this file as well: classes, one for every position if there are many, or logits
+    #[arg(long, value_name = "FILE.npy")]
+    pub(super) output_file: Option<PathBuf>,
     /// Shape of the link between the two processes: loopback, lan, wan, lan-cheetah, wan-cheetah or
     /// <MB/s>,<RTT ms>
     #[arg(long, value_name = "LINK", default_value = "loopback")]
     pub(super) link: String,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// Preprocessing, which becomes part of the public program
-    #[arg(long, value_name = "FILE.toml")]
-    pub(super) preprocess: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) file: ModelArgs,
     #[command(flatten)]
     pub(super) party: PartyArgs,
     #[command(flatten)]
@@ -76,7 +78,7 @@ pub(super) struct ServeArgs {
     /// The most inputs that a client may bring in one session
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(super) max_inputs: u32,
-    /// What the planner takes the clients' links for [default: lan]
+    /// What the planner takes the clients' links for [default: each is probed]
     #[arg(long, value_name = "LINK")]
     pub(super) link: Option<String>,
     /// Allow an address that other machines can reach, without encryption
@@ -84,9 +86,8 @@ pub(super) struct ServeArgs {
     pub(super) insecure_plaintext: bool,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// Preprocessing, which becomes part of the public program
-    #[arg(long, value_name = "FILE.toml")]
-    pub(super) preprocess: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) file: ModelArgs,
     #[command(flatten)]
     pub(super) party: PartyArgs,
     #[command(flatten)]
@@ -101,6 +102,9 @@ pub(super) struct InferArgs {
     /// png, jpeg, npy (u8: raw, f32: preprocessed) or csv (a row an input), or an embedded set
     #[arg(required = true)]
     pub(super) input: Vec<String>,
+    /// Write the outputs to this file as well: classes, one for every position if there are many, or logits
+    #[arg(long, value_name = "FILE.npy")]
+    pub(super) output_file: Option<PathBuf>,
     /// The server
     #[arg(long, value_name = "HOST:PORT")]
     pub(super) connect: String,
@@ -139,17 +143,18 @@ pub(super) struct CompileArgs {
     /// Print an intermediate form instead of writing a file
     #[arg(long, value_enum)]
     pub(super) emit: Option<Emit>,
-    /// The link that --emit cost is for
+    /// The link that `--emit cost` is for
     #[arg(long, value_name = "LINK", default_value = "lan")]
     pub(super) link: String,
-    /// Print the program after a pass (not built yet)
+    /// Print the program after a pass instead of writing a file; a pass that runs twice counts the second time
     #[arg(long, value_name = "PASS")]
     pub(super) dump_after: Option<String>,
     #[command(flatten)]
+    pub(super) calibration: CalibrationArgs,
+    #[command(flatten)]
     pub(super) plan: PlanArgs,
-    /// Preprocessing, which becomes part of the public program
-    #[arg(long, value_name = "FILE.toml")]
-    pub(super) preprocess: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) file: ModelArgs,
     #[command(flatten)]
     pub(super) console: ConsoleArgs,
 }
@@ -160,6 +165,8 @@ pub(super) struct InspectArgs {
     pub(super) model: String,
     #[command(flatten)]
     pub(super) plan: PlanArgs,
+    #[command(flatten)]
+    pub(super) file: ModelArgs,
     #[command(flatten)]
     pub(super) console: ConsoleArgs,
 }
@@ -187,6 +194,32 @@ pub(super) enum ZooAction {
         #[command(flatten)]
         console: ConsoleArgs,
     },
+}
+
+/// What a model file does not say.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// Preprocessing, which becomes part of the public program
+    #[arg(long, value_name = "FILE.toml")]
+    pub(super) preprocess: Option<PathBuf>,
+    /// Shape of the input where the model leaves it open, batch first: 1x1x48x48x48
+    #[arg(long, value_name = "SHAPE")]
+    pub(super) input_shape: Option<String>,
+}
+
+/// Which inputs a program is narrowed to.
+#[derive(Debug, Args)]
+pub(super) struct CalibrationArgs {
+    /// Let comparisons and truncations look at the bits that the inputs of this folder need (images.npy or
+    /// pictures), and no more
+    #[arg(long, value_name = "DIR")]
+    pub(super) calibrate: Option<PathBuf>,
+    /// Take at most so many of these inputs [default: 1000]
+    #[arg(long, value_name = "N", requires = "calibrate")]
+    pub(super) images: Option<usize>,
+    /// Bits by which a tensor may grow beyond what was seen [default: 1]
+    #[arg(long, value_name = "BITS", requires = "calibrate")]
+    pub(super) margin: Option<u32>,
 }
 
 #[derive(Debug, Args)]

@@ -1,183 +1,27 @@
 //! Which options make sense, and together.
 
-pub use super::args::DomainKind;
-use super::args::{self, Emit, Ot, Output};
+use super::args::{self, DomainKind, Emit};
+use super::plan::{Plan, range};
 use super::{Compile, CompileTarget, Infer, Inspect, Local, PartyOptions, Serve};
+use crate::calibrate::Calibrate;
 use crate::failure::{Failure, Result};
-use crate::linear::{Packing, Privacy, Style};
 use crate::model::Source;
-use crate::model::modulus;
 use crate::parameters;
-use crate::planner::Backend;
 use crate::zoo_command::ZooCommand;
-use athos::OutputForm;
-use sci_core::AnyDomain;
 use sci_core::channel::shaped::LinkShape;
-use sci_ot::OtKind;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
-use truncation::Exactness;
 
-/// Where the embedded models were validated.
-const DEFAULT_BITWIDTH: u32 = 37;
-const DEFAULT_SCALE: u32 = 12;
-/// Beyond it not even 1.0 fits 64 bits.
-const MAX_SCALE: u32 = 62;
 /// More than a machine has.
 const MAX_THREADS: usize = 4096;
 const MAX_TIMEOUT: f64 = 1e6;
-
-/// What the owner of the model decides. What is `None` was not said: a program file has it inside,
-/// otherwise the default counts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// l.
-    pub bitwidth: Option<u32>,
-    /// Bits after the binary point.
-    pub scale: Option<u32>,
-    /// What the client learns.
-    pub output: Option<OutputForm>,
-    /// Which engines may compute products.
-    pub backend: Backend,
-    /// Ring or field.
-    pub domain: Option<DomainKind>,
-    /// Whether truncations are exact.
-    pub exactness: Exactness,
-    /// How lattice encryption places values.
-    pub packing: Option<Packing>,
-    /// What the flooding of its responses promises.
-    pub privacy: Privacy,
-    /// The OT engine.
-    pub ot: OtKind,
-    /// Bits of a digit in comparisons; the planner chooses where none is given.
-    pub radix: Option<u32>,
-    /// Preprocessing.
-    pub preprocess: Option<PathBuf>,
-}
-
-impl Plan {
-    fn bitwidth(&self) -> u32 {
-        self.bitwidth.unwrap_or(DEFAULT_BITWIDTH)
-    }
-
-    fn scale(&self) -> u32 {
-        self.scale.unwrap_or(DEFAULT_SCALE)
-    }
-
-    /// Bitwidth and scale to compile for.
-    ///
-    /// # Errors
-    /// If not even 1.0 fits.
-    pub fn precision(&self) -> Result<(u32, u32)> {
-        let (bitwidth, scale) = (self.bitwidth(), self.scale());
-        if scale >= bitwidth && self.scale.is_some() {
-            return Err(scale_beyond(scale, bitwidth));
-        }
-        Ok((bitwidth, scale))
-    }
-
-    /// How lattice encryption is done over a domain: batched slots over a field that allows them, as in the
-    /// paper, and otherwise coefficients.
-    pub fn style_over(&self, domain: AnyDomain) -> Style {
-        let packing = self.packing.unwrap_or(match domain {
-            AnyDomain::Field(field) if modulus::batches(field) => Packing::Simd,
-            _ => Packing::Coefficient,
-        });
-        Style { packing, privacy: self.privacy }
-    }
-
-    pub(super) fn check(args: &args::PlanArgs, preprocess: Option<PathBuf>) -> Result<Self> {
-        let backend = match args.backend {
-            Some(args::Backend::Ot) => Backend::Ot,
-            Some(args::Backend::He) => Backend::He,
-            Some(args::Backend::Auto) | None => Backend::Auto,
-        };
-        for (given, name) in
-            [(args.packing.is_some(), "--packing"), (args.he_privacy.is_some(), "--he-privacy")]
-        {
-            if given && backend == Backend::Ot {
-                let cause = format!("{name} does not go with the backend ot: it is for he");
-                return Err(Failure::usage(cause).hint(format_args!("leave {name} out")));
-            }
-        }
-        let packing = match args.packing {
-            None => None,
-            Some(args::Packing::Coefficient) => Some(Packing::Coefficient),
-            Some(args::Packing::Simd) => Some(Packing::Simd),
-        };
-        if packing == Some(Packing::Simd) && args.domain == Some(DomainKind::Ring) {
-            let cause = "--packing simd needs a prime field: batched slots do not exist over Z_2^l";
-            return Err(Failure::usage(cause).hint("--domain field"));
-        }
-        let privacy = match args.he_privacy {
-            Some(args::HePrivacy::Coefficient) => Privacy::Coefficient,
-            Some(args::HePrivacy::Run) | None => Privacy::Run,
-        };
-        let domain = args.domain;
-        let exactness = match args.truncation {
-            None | Some(args::Truncation::Faithful) => Exactness::Faithful,
-            Some(args::Truncation::OneBitError) => Exactness::OneBitError,
-        };
-        if exactness == Exactness::OneBitError && domain == Some(DomainKind::Field) {
-            let cause = "--truncation one-bit-error is there for --domain ring alone";
-            return Err(Failure::usage(cause).hint("--domain ring"));
-        }
-        let ot = match args.ot {
-            Some(Ot::Iknp) => OtKind::Iknp,
-            Some(Ot::Silent) | None => OtKind::Silent,
-        };
-        let output = match args.output {
-            None => None,
-            Some(Output::Argmax) => Some(OutputForm::ArgMax),
-            Some(Output::Logits) => Some(OutputForm::Logits),
-            Some(Output::Topk) => {
-                return Err(Failure::not_built("--output topk", "--output argmax or logits"));
-            }
-        };
-        let widest = match domain {
-            Some(DomainKind::Field) => modulus::WIDEST,
-            Some(DomainKind::Ring) | None => 64,
-        };
-        range("bitwidth", args.bitwidth, 1, widest)?;
-        range("scale", args.scale, 0, MAX_SCALE)?;
-        range("radix", args.radix, 1, 8)?;
-        let Some((bitwidth, scale)) = args.bitwidth.zip(args.scale).filter(|(l, s)| s >= l) else {
-            let (bitwidth, scale, radix) = (args.bitwidth, args.scale, args.radix);
-            return Ok(Self {
-                bitwidth,
-                scale,
-                output,
-                backend,
-                domain,
-                exactness,
-                packing,
-                privacy,
-                ot,
-                radix,
-                preprocess,
-            });
-        };
-        Err(scale_beyond(scale, bitwidth))
-    }
-}
-
-/// Not even 1.0 fits.
-fn scale_beyond(scale: u32, bitwidth: u32) -> Failure {
-    let cause = format!("scale: expected less than the bitwidth of {bitwidth}, got {scale}");
-    Failure::usage(cause).hint("a larger --bitwidth or a smaller --scale")
-}
-
-fn range(name: &str, value: Option<u32>, low: u32, high: u32) -> Result<()> {
-    match value {
-        Some(value) if !(low..=high).contains(&value) => {
-            let cause = format!("{name}: expected {low}..={high}, got {value}");
-            let nearest = value.clamp(low, high);
-            Err(Failure::usage(cause).hint(format_args!("--{name} {nearest} is the nearest")))
-        }
-        _ => Ok(()),
-    }
-}
+/// Inputs of a folder that are taken where nothing is said.
+pub(super) const DEFAULT_IMAGES: usize = 1000;
+/// Bits beyond what calibration saw.
+pub(super) const DEFAULT_MARGIN: u32 = 1;
+/// As many bits as there are.
+pub(super) const MAX_MARGIN: u32 = 64;
 
 /// A model and inputs for it: its own where none are given.
 pub(super) fn model_of(model: &str, given: Vec<String>) -> Result<(Source, Vec<String>)> {
@@ -195,14 +39,26 @@ pub(super) fn model_of(model: &str, given: Vec<String>) -> Result<(Source, Vec<S
 }
 
 pub(super) fn local(args: args::LocalArgs) -> Result<Local> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let plan = Plan::check(&args.plan)?.with(args.file)?;
     let (model, inputs) = model_of(args.model.as_deref().unwrap_or("digits"), args.input)?;
     let (link, party) = (shape(&args.link)?, party(&args.party)?);
-    Ok(Local { model, inputs, link, plan, party })
+    let output_file = array_file(args.output_file)?;
+    Ok(Local { model, inputs, output_file, link, plan, party })
+}
+
+/// A file for outputs, whose format its name tells.
+fn array_file(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    match path {
+        Some(path) if path.extension().is_none_or(|extension| extension != "npy") => {
+            let cause = format!("output-file: expected a name with .npy, got {}", path.display());
+            Err(Failure::usage(cause).hint("--output-file labels.npy"))
+        }
+        path => Ok(path),
+    }
 }
 
 pub(super) fn serve(args: args::ServeArgs) -> Result<Serve> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let plan = Plan::check(&args.plan)?.with(args.file)?;
     let model = Source::parse(&args.model)?;
     address("--listen", &args.listen, args.insecure_plaintext)?;
     range("max-inputs", Some(args.max_inputs), 1, u32::MAX)?;
@@ -219,7 +75,7 @@ pub(super) fn serve(args: args::ServeArgs) -> Result<Serve> {
 }
 
 pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
-    let plan = Plan::check(&args.plan, None)?;
+    let plan = Plan::check(&args.plan)?;
     let mut requirements = Vec::new();
     let mut require = |name: &str, value: Option<String>| {
         requirements.extend(value.map(|value| (name.to_string(), value)));
@@ -242,6 +98,7 @@ pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
     };
     Ok(Infer {
         inputs: args.input,
+        output_file: array_file(args.output_file)?,
         connect: args.connect,
         requirements,
         exactness: plan.exactness,
@@ -254,25 +111,14 @@ pub(super) fn infer(args: args::InferArgs) -> Result<Infer> {
 }
 
 pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let plan = Plan::check(&args.plan)?.with(args.file)?;
     let model = Source::parse(&args.model)?;
-    if args.dump_after.is_some() {
-        return Err(Failure::not_built("--dump-after", "--emit hlil or --emit llil"));
+    let calibration = calibration(args.calibration, &plan)?;
+    let target = target(&model, args.emit, args.dump_after, args.output_file)?;
+    if calibration.is_some() && matches!(target, CompileTarget::Hlil | CompileTarget::After(_)) {
+        let cause = "--calibrate narrows the finished program: it does not go with this form";
+        return Err(Failure::usage(cause).hint("--emit llil shows the narrowed program"));
     }
-    let target = match (args.emit, args.output_file) {
-        (Some(_), Some(_)) => {
-            let cause = "-o and --emit do not go together: --emit prints";
-            return Err(Failure::usage(cause).hint("one of the two"));
-        }
-        (Some(Emit::Hlil), None) => CompileTarget::Hlil,
-        (Some(Emit::Llil), None) => CompileTarget::Llil,
-        (Some(Emit::Cost), None) => CompileTarget::Cost,
-        (None, Some(path)) => CompileTarget::File(path),
-        (None, None) => CompileTarget::File(match &model {
-            Source::Embedded(_) | Source::Zoo(_) => PathBuf::from(format!("{}.sci", model.name())),
-            Source::File(path) => path.with_extension("sci"),
-        }),
-    };
     if let (Source::File(from), CompileTarget::File(to)) = (&model, &target)
         && from == to
     {
@@ -280,11 +126,65 @@ pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
         return Err(Failure::usage(cause).hint("-o another.sci"));
     }
     let link = shape(&args.link)?;
-    Ok(Compile { model, target, link, plan })
+    Ok(Compile { model, target, calibration, link, plan })
+}
+
+/// What is to be written or printed.
+fn target(
+    model: &Source,
+    emit: Option<Emit>,
+    after: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<CompileTarget> {
+    match (emit, after, file) {
+        (Some(Emit::Hlil), None, None) => Ok(CompileTarget::Hlil),
+        (Some(Emit::Llil), None, None) => Ok(CompileTarget::Llil),
+        (Some(Emit::Cost), None, None) => Ok(CompileTarget::Cost),
+        (None, Some(pass), None) => stage(&pass).map(CompileTarget::After),
+        (None, None, Some(path)) => Ok(CompileTarget::File(path)),
+        (None, None, None) => Ok(CompileTarget::File(match model {
+            Source::Embedded(_) | Source::Zoo(_) => PathBuf::from(format!("{}.sci", model.name())),
+            Source::File(path) => path.with_extension("sci"),
+        })),
+        _ => {
+            let cause = "-o, --emit and --dump-after do not go together: the last two print";
+            Err(Failure::usage(cause).hint("one of the three"))
+        }
+    }
+}
+
+/// A stage of the compiler by its name.
+fn stage(name: &str) -> Result<&'static str> {
+    athos::stages().find(|stage| *stage == name).ok_or_else(|| {
+        let mut names: Vec<&str> = Vec::new();
+        for stage in athos::stages() {
+            if !names.contains(&stage) {
+                names.push(stage);
+            }
+        }
+        let cause = format!("dump-after: expected {}, got {name}", names.join(", "));
+        Failure::usage(cause).hint("--dump-after lower")
+    })
+}
+
+fn calibration(args: args::CalibrationArgs, plan: &Plan) -> Result<Option<Calibrate>> {
+    let Some(folder) = args.calibrate else { return Ok(None) };
+    if plan.domain == Some(DomainKind::Field) {
+        let cause =
+            "--calibrate is there for --domain ring alone: shares modulo n have no low bits";
+        return Err(Failure::usage(cause).hint("leave --calibrate out, or --domain ring"));
+    }
+    let images = args.images.unwrap_or(DEFAULT_IMAGES);
+    range("images", Some(u32::try_from(images).unwrap_or(u32::MAX)), 1, u32::MAX)?;
+    range("margin", args.margin, 0, MAX_MARGIN)?;
+    Ok(Some(Calibrate { folder, images, margin: args.margin.unwrap_or(DEFAULT_MARGIN) }))
 }
 
 pub(super) fn inspect(args: args::InspectArgs) -> Result<Inspect> {
-    Ok(Inspect { model: Source::parse(&args.model)?, plan: Plan::check(&args.plan, None)? })
+    Ok(Inspect {
+        model: Source::parse(&args.model)?,
+        plan: Plan::check(&args.plan)?.with(args.file)?,
+    })
 }
 
 pub(super) fn zoo(args: args::ZooArgs) -> Result<ZooCommand> {

@@ -1,7 +1,8 @@
 //! The command lines of `tune` and `check`.
 
-use super::args::{ConsoleArgs, PartyArgs, PlanArgs};
-use super::check::{Plan, model_of, party, shape};
+use super::args::{ConsoleArgs, DomainKind, ModelArgs, PartyArgs, PlanArgs};
+use super::check::{DEFAULT_IMAGES, DEFAULT_MARGIN, MAX_MARGIN, model_of, party, shape};
+use super::plan::{Plan, range};
 use super::{Local, PartyOptions};
 use crate::failure::{Failure, Result};
 use crate::layer_check::LayerCheck;
@@ -23,7 +24,7 @@ pub(super) struct TuneArgs {
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Take at most so many inputs
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_IMAGES)]
     images: usize,
     /// Scales to try
     #[arg(long, value_name = "LOW..HIGH", default_value = "6..16")]
@@ -40,14 +41,23 @@ pub(super) struct TuneArgs {
     /// The link that decides what is cheap; predictions are for LAN and WAN as well
     #[arg(long, value_name = "LINK", default_value = "lan")]
     link: String,
-    /// Where tune.json, tune.csv and tune.svg go
+    /// Where tune.json, tune.csv, tune.svg and the program go
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output_folder: PathBuf,
+    /// Where to write the program of the chosen setting [default: the model's name with .sci in the output
+    /// folder]
+    #[arg(long, value_name = "FILE.sci")]
+    program: Option<PathBuf>,
+    /// Bits by which a tensor of the program may grow beyond what these inputs need [default: 1]
+    #[arg(long, value_name = "BITS", conflicts_with = "full_width")]
+    margin: Option<u32>,
+    /// Leave comparisons and truncations at full width instead of narrowing them to these inputs
+    #[arg(long)]
+    full_width: bool,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Preprocessing
-    #[arg(long, value_name = "FILE.toml")]
-    preprocess: Option<PathBuf>,
+    #[command(flatten)]
+    file: ModelArgs,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -70,9 +80,8 @@ pub(super) struct CheckArgs {
     secure: bool,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Preprocessing
-    #[arg(long, value_name = "FILE.toml")]
-    preprocess: Option<PathBuf>,
+    #[command(flatten)]
+    file: ModelArgs,
     #[command(flatten)]
     party: PartyArgs,
     #[command(flatten)]
@@ -100,17 +109,26 @@ fn scales(text: &str) -> Result<RangeInclusive<u32>> {
 }
 
 pub(super) fn tune(args: TuneArgs) -> Result<Tune> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let plan = Plan::check(&args.plan)?.with(args.file)?;
     if plan.bitwidth.is_some() || plan.scale.is_some() {
         let cause = "--bitwidth and --scale are what tune finds";
         return Err(Failure::usage(cause).hint("--scales LOW..HIGH bounds the search"));
     }
+    if plan.domain == Some(DomainKind::Field) {
+        let cause = "tune works over rings: --domain field does not go with it";
+        return Err(Failure::usage(cause).hint("leave --domain out"));
+    }
+    range("margin", args.margin, 0, MAX_MARGIN)?;
     if args.images == 0 || args.threads == Some(0) {
         let cause = "images, threads: expected at least 1, got 0";
         return Err(Failure::usage(cause).hint("leave the option out"));
     }
+    let model = Source::parse(&args.model)?;
+    let name = format!("{}.sci", model.name());
     Ok(Tune {
-        model: Source::parse(&args.model)?,
+        program: args.program.unwrap_or_else(|| args.output_folder.join(name)),
+        margin: (!args.full_width).then(|| args.margin.unwrap_or(DEFAULT_MARGIN)),
+        model,
         data: args.data,
         images: args.images,
         scales: scales(&args.scales)?,
@@ -125,11 +143,11 @@ pub(super) fn tune(args: TuneArgs) -> Result<Tune> {
 }
 
 pub(super) fn layer_check(args: CheckArgs) -> Result<LayerCheck> {
-    let plan = Plan::check(&args.plan, args.preprocess)?;
+    let plan = Plan::check(&args.plan)?.with(args.file)?;
     let (model, inputs) = model_of(&args.model, args.input)?;
     let party: PartyOptions = party(&args.party)?;
     Ok(LayerCheck {
-        run: Local { model, inputs, link: LinkShape::LOOPBACK, plan, party },
+        run: Local { model, inputs, output_file: None, link: LinkShape::LOOPBACK, plan, party },
         tolerance: percent("tolerance", args.tolerance)?,
         secure: args.secure,
     })

@@ -1,12 +1,10 @@
 //! From the statistics of a session to a report.
 
 use super::{Bytes, Layer, PeakRss, Report, SCHEMA, Seconds};
-use crate::parameters;
-use crate::planner::Backend;
+use crate::parameters::{self, Offered};
 use athos::PublicProgram;
 use sci_core::session::{Phase, Stats};
 use sci_core::{AnyDomain, Domain, Party};
-use sci_ot::OtKind;
 use std::fmt::Write;
 use std::time::Duration;
 use truncation::Exactness;
@@ -20,12 +18,8 @@ pub struct Figures<'a> {
     pub stats: &'a Stats,
     /// Waiting for the connection.
     pub connecting: Duration,
-    /// Which engines the server allowed.
-    pub backend: Backend,
-    /// The kind of truncation.
-    pub exactness: Exactness,
-    /// The OT engine.
-    pub ot: OtKind,
+    /// What the server offered.
+    pub offered: &'a Offered,
     /// Threads that it used.
     pub threads: usize,
 }
@@ -33,20 +27,21 @@ pub struct Figures<'a> {
 impl Figures<'_> {
     /// The report without predictions.
     pub fn report(&self, program: &PublicProgram, digest: &[u8; 32]) -> Report {
-        let stats = self.stats;
+        let Self { stats, offered, .. } = self;
         let mut report = Report {
             schema: SCHEMA,
             model: printable(&program.name),
             digest: hex(digest),
-            backend: self.backend.name().into(),
+            backend: offered.backend.name().into(),
             domain: parameters::domain_name(program.domain).into(),
             modulus: modulus(program.domain),
             bitwidth: parameters::bitwidth(program.domain),
             scale: program.scale,
-            ot: Some(self.ot.name().into()),
-            exact: self.exactness == Exactness::Faithful,
+            ot: Some(offered.settings.ot.name().into()),
+            exact: offered.exactness == Exactness::Faithful,
             threads: self.threads,
-            link: None,
+            link: Some(offered.link.shape.to_string()),
+            link_probed: Some(offered.link.probed),
             predictions: None,
             bitwise_equal: None,
             seconds: self.seconds(),

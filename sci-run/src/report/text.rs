@@ -1,6 +1,6 @@
 //! For people at a terminal.
 
-use super::{COLUMNS, Exporter, Report, human_bytes, layer_rows};
+use super::{COLUMNS, Exporter, Prediction, Report, human_bytes, layer_rows};
 use std::io::{self, Write};
 
 /// Predictions, figures, a table of layers.
@@ -30,7 +30,8 @@ fn settings(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let plural = if *threads == 1 { "" } else { "s" };
     write!(to, ", Z_{modulus}, scale {scale}, {threads} thread{plural}")?;
     if let Some(link) = &report.link {
-        write!(to, ", link {link}")?;
+        let probed = if report.link_probed == Some(true) { " (probed)" } else { "" };
+        write!(to, ", link {link}{probed}")?;
     }
     if !report.exact {
         write!(to, ", NOT exact: truncations may be one below")?;
@@ -44,12 +45,13 @@ fn predictions(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let width = predictions.iter().map(|p| p.input.chars().count()).max().unwrap_or(0);
     let (mut right, mut known) = (0, 0);
     for prediction in predictions {
-        write!(to, "  {:width$}  {}", prediction.input, class(prediction.class, &prediction.name))?;
+        write!(to, "  {:width$}  {}", prediction.input, what(prediction))?;
         if let Some(label) = prediction.label {
             known += 1;
-            right += usize::from(label == prediction.class);
+            let equal = prediction.class == Some(label);
+            right += usize::from(equal);
             write!(to, "  label {}", class(label, &prediction.label_name))?;
-            write!(to, "{}", if label == prediction.class { "" } else { "  (differs)" })?;
+            write!(to, "{}", if equal { "" } else { "  (differs)" })?;
         }
         if let Some(logits) = &prediction.logits {
             let logits: Vec<String> = logits.iter().map(|x| format!("{x:.4}")).collect();
@@ -61,6 +63,23 @@ fn predictions(report: &Report, to: &mut dyn Write) -> io::Result<()> {
         writeln!(to, "\n{right} of {known} labels agree")?;
     }
     Ok(())
+}
+
+/// The class, or how many positions have which.
+fn what(prediction: &Prediction) -> String {
+    if let Some(number) = prediction.class {
+        return class(number, &prediction.name);
+    }
+    let Some(map) = &prediction.map else { return String::new() };
+    let all: u64 = map.counts.iter().sum();
+    let part = |(number, count): (usize, &u64)| {
+        let name = class(number as u64, &prediction.class_names.get(number).cloned());
+        format!("{name}: {count} ({:.1} %)", 100.0 * *count as f64 / all.max(1) as f64)
+    };
+    let seen = map.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+    let parts: Vec<String> = seen.map(part).collect();
+    let shape: Vec<String> = map.shape.iter().map(ToString::to_string).collect();
+    format!("{}  class {}", shape.join("x"), parts.join(", "))
 }
 
 /// A class by number and by name if that says more.

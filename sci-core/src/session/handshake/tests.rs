@@ -125,3 +125,39 @@ fn the_server_checks_the_session_id() {
     });
     assert!(error.to_string().contains("session id"), "{error}");
 }
+
+#[test]
+fn a_client_takes_part_in_a_bounded_probe() {
+    let probed = |probes: Vec<(u32, u32)>| {
+        let (server_end, client_end) = memory::pair();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut wire = Wire::new(server_end, TIMEOUT);
+                wire.hello(Hello::server(PROTOCOL_VERSION).unwrap()).unwrap();
+                wire.receive::<Request>("requirements").unwrap();
+                for (down, up) in probes {
+                    // A client that has had enough closes the link.
+                    if wire.send("probe", &Answer::Probe { down, up }).is_err()
+                        || wire.write("probe", &vec![0; (down as usize).min(1 << 20)]).is_err()
+                        || wire.receive_blob("answer", up as usize + 1).is_err()
+                    {
+                        return;
+                    }
+                }
+                wire.send("offer", &offered(&GOOD, 5, b"12345")).unwrap();
+                wire.write("blob", b"12345").unwrap();
+                let _ = wire.receive::<Verdict>("verdict");
+            });
+            let required = vec![("a".into(), "1".into())];
+            join(client_end, options(), required, 100, |_| Ok(())).map(|(_, offer)| offer.blob)
+        })
+    };
+    assert_eq!(probed(vec![(0, 0), (1000, 0), (0, 1000)]).unwrap(), b"12345");
+    for probes in [vec![(u32::MAX, 0)], vec![(0, u32::MAX)], vec![(1 << 20, 7 << 20), (1, 0)]] {
+        let error = probed(probes).unwrap_err();
+        assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
+        assert!(error.to_string().contains("bytes of a probe"), "{error}");
+    }
+    let error = probed(vec![(0, 0); 33]).unwrap_err();
+    assert!(error.to_string().contains("probes of the link"), "{error}");
+}

@@ -1,0 +1,143 @@
+//! Measuring the link before anything is agreed.
+//!
+//! The server leads: it announces how many bytes it sends and how many it wants back, and takes the time until
+//! these are there. A few empty exchanges give the round trip. Then transfers of growing size, down and up, give
+//! the rate of each direction: a connection opens its window only by and by, so that the best rate seen counts. It
+//! stops at [`LARGEST`] bytes, or once a transfer has taken so long that nothing more is to be learned.
+//!
+//! Everything that moves is zero; who watches learns the speed of the link. The client follows, within bounds of
+//! its own: [`MAX_EXCHANGES`], [`MAX_BYTES`] in all, and the deadline of every read and write. A client that delays
+//! its answers makes the server take the link for slower than it is, and gets the plan for such a link.
+
+use super::wire::Wire;
+use super::{Answer, Measured};
+use crate::{Error, Result};
+use std::time::{Duration, Instant};
+
+/// Empty exchanges; the fastest counts.
+const ROUND_TRIPS: usize = 5;
+/// Bytes of the first transfer; every other is four times as long.
+const FIRST: usize = 32 << 10;
+/// Bytes of the longest transfer.
+const LARGEST: usize = FIRST << 6;
+/// A transfer that takes longer than this, and than some round trips, is the last one.
+const ENOUGH: Duration = Duration::from_millis(500);
+
+/// The exchanges that a client takes part in.
+const MAX_EXCHANGES: usize = 32;
+/// The bytes that a client sends and receives in them.
+const MAX_BYTES: usize = 8 << 20;
+
+/// The server's part.
+pub(super) fn measure(wire: &mut Wire) -> Result<Measured> {
+    let mut rtt = Duration::MAX;
+    for _ in 0..ROUND_TRIPS {
+        rtt = rtt.min(exchange(wire, 0, 0)?);
+    }
+    let to_client = rate(rtt, |bytes| exchange(wire, bytes, 0))?;
+    let to_server = rate(rtt, |bytes| exchange(wire, 0, bytes))?;
+    Ok(Measured { rtt, to_client, to_server })
+}
+
+/// The best rate of transfers of growing size, in bytes per second.
+fn rate(rtt: Duration, mut transfer: impl FnMut(usize) -> Result<Duration>) -> Result<f64> {
+    let (mut bytes, mut best) = (FIRST, 0f64);
+    loop {
+        // What is faster than the clock tells is fast enough.
+        let took = transfer(bytes)?.saturating_sub(rtt).max(Duration::from_micros(1));
+        best = best.max(bytes as f64 / took.as_secs_f64());
+        if bytes >= LARGEST || took >= ENOUGH.max(4 * rtt) {
+            return Ok(best);
+        }
+        bytes *= 4;
+    }
+}
+
+/// Sends `down` bytes, receives `up` and one more; returns how long that took.
+fn exchange(wire: &mut Wire, down: usize, up: usize) -> Result<Duration> {
+    let start = Instant::now();
+    let length = |bytes: usize| u32::try_from(bytes).map_err(|_| Error::misuse("a long probe"));
+    wire.send("probe", &Answer::Probe { down: length(down)?, up: length(up)? })?;
+    wire.write("probe", &vec![0; down])?;
+    wire.receive_blob("answer to the probe", up + 1)?;
+    Ok(start.elapsed())
+}
+
+/// What a client still takes part in.
+pub(super) struct Budget {
+    exchanges: usize,
+    bytes: usize,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self { exchanges: MAX_EXCHANGES, bytes: MAX_BYTES }
+    }
+
+    /// The client's part of one exchange.
+    ///
+    /// # Errors
+    /// [`Error::PeerMisbehaved`] for more than a client takes part in, before a byte of it moves.
+    pub(super) fn answer(&mut self, wire: &mut Wire, down: u32, up: u32) -> Result<()> {
+        let (down, up) = (down as usize, up as usize);
+        let asked = down.saturating_add(up);
+        let Some(exchanges) = self.exchanges.checked_sub(1) else {
+            let expected = format!("at most {MAX_EXCHANGES}");
+            return Err(Error::misbehaved("probes of the link", expected, "more"));
+        };
+        let Some(bytes) = self.bytes.checked_sub(asked) else {
+            let expected = format!("at most {MAX_BYTES} in all");
+            return Err(Error::misbehaved("bytes of a probe", expected, asked));
+        };
+        (self.exchanges, self.bytes) = (exchanges, bytes);
+        wire.receive_blob("probe", down)?;
+        wire.write("answer to the probe", &vec![0; up + 1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link by formula: the window doubles with every round trip until it is open.
+    fn link(rtt: Duration, bytes_per_second: f64) -> impl FnMut(usize) -> Result<Duration> {
+        let mut window = 14_000.0;
+        move |bytes| {
+            let (mut left, mut took) = (bytes as f64, rtt.as_secs_f64());
+            while left > window && window < bytes_per_second * rtt.as_secs_f64() {
+                left -= window;
+                window *= 2.0;
+                took += rtt.as_secs_f64();
+            }
+            Ok(Duration::from_secs_f64(took + left / bytes_per_second))
+        }
+    }
+
+    #[test]
+    fn rates_are_found_on_slow_and_fast_links() {
+        for (megabytes, rtt_ms) in [(0.05, 300), (1.0, 10), (40.0, 80), (377.0, 0), (12.5, 30)] {
+            let (rtt, true_rate) = (Duration::from_millis(rtt_ms), megabytes * 1e6);
+            let mut moved = 0;
+            let mut transfer = link(rtt, true_rate);
+            let found = rate(rtt, |bytes| {
+                moved += bytes;
+                transfer(bytes)
+            })
+            .unwrap();
+            assert!((0.5..1.01).contains(&(found / true_rate)), "{megabytes} MB/s: {found}");
+            assert!(2 * moved <= MAX_BYTES);
+        }
+    }
+
+    #[test]
+    fn a_slow_link_is_not_loaded_for_long() {
+        let mut sizes = Vec::new();
+        let mut transfer = link(Duration::ZERO, 50e3);
+        rate(Duration::ZERO, |bytes| {
+            sizes.push(bytes);
+            transfer(bytes)
+        })
+        .unwrap();
+        assert_eq!(sizes, [FIRST]);
+    }
+}
