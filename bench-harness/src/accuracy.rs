@@ -93,7 +93,7 @@ impl Study {
             preprocess.size = PHOTOGRAPH.to_vec();
         }
         Ok(Some(Self {
-            graph: Source::File(file).graph().map_err(text)?,
+            graph: Source::File(file).graph(&Plan::default()).map_err(text)?,
             preprocess: Some(preprocess),
             inputs: input::dataset(&folder, limit).map_err(text)?,
             float: OnceLock::new(),
@@ -106,9 +106,10 @@ impl Study {
     /// For another name.
     pub fn embedded(model: &str) -> Result<Self> {
         let source = Source::parse(model).map_err(text)?;
-        let options = source.options(&Plan::default()).map_err(text)?;
+        let plan = Plan::default();
+        let options = source.options(&plan).map_err(text)?;
         Ok(Self {
-            graph: source.graph().map_err(text)?,
+            graph: source.graph(&plan).map_err(text)?,
             preprocess: options.preprocess,
             inputs: input::read(&[model.to_string()]).map_err(text)?,
             float: OnceLock::new(),

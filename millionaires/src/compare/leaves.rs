@@ -26,8 +26,8 @@ pub(super) fn lead(
                 out = rest;
                 let table = |i: usize, words: &mut [u64]| {
                     let (leaf, mut base) = (group[i / n], 0);
-                    for job in leaf.job..leaf.job + leaf.jobs {
-                        indicators(leaf, leaf.digit(inputs[job][i % n]), &mut base, words);
+                    for values in &inputs[leaf.job..leaf.job + leaf.jobs] {
+                        indicators(leaf, leaf.digit(values[i % n]), &mut base, words);
                     }
                 };
                 let planes = messages.share_short(ot, prg, table, mine)?;
