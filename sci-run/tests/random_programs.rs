@@ -1,10 +1,11 @@
 //! Random small programs: every output of a secure run equals the cleartext meaning, bit for bit, and
 //! every layer sends what was computed before.
 
-use athos::PublicProgram;
 use athos::testing::{random_input, random_program};
+use athos::zoo::{UNet3d, Weights};
+use athos::{CompileOptions, Program, PublicProgram, compile_graph};
 use sci_core::session::{Phase, Stats};
-use sci_core::{Block, Prg, Ring};
+use sci_core::{Block, Domain, Prg, Ring};
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
 use sci_ot::{OtKind, Peer};
@@ -66,10 +67,23 @@ fn case_over<D: NetDomain>(
 ) {
     let program = random_program(seed, domain.any()).unwrap();
     let input = random_input(seed, &program.public).unwrap();
-    let expected = athos::cleartext::run(&program, &input).unwrap();
+    runs_as_it_means(&program, &input, seed, domain, settings, which, packing);
+}
+
+/// A secure run gives what the cleartext run gives, and sends what was computed before.
+fn runs_as_it_means<D: NetDomain>(
+    program: &Program,
+    input: &[i64],
+    seed: u64,
+    domain: D,
+    settings: Settings,
+    which: Lattices,
+    packing: Packing,
+) {
+    let expected = athos::cleartext::run(program, input).unwrap();
     let protocols = &lattice(&program.public, domain, which, packing);
-    let prepared = &Prepared::new(protocols, &program, seed % 2 * 1_000_000).unwrap();
-    let model = Model { program: &program, domain, protocols, prepared };
+    let prepared = &Prepared::new(protocols, program, seed % 2 * 1_000_000).unwrap();
+    let model = Model { program, domain, protocols, prepared };
     let (server, client) = run_peers(
         settings,
         |peer| {
@@ -80,7 +94,7 @@ fn case_over<D: NetDomain>(
         |peer| {
             let keys = send_keys(peer, protocols).map_err(fail)?;
             let tell = |_: usize, _: usize, _: &str| {};
-            ask(peer, &program.public, protocols, domain, keys.as_ref(), &input, tell).map_err(fail)
+            ask(peer, &program.public, protocols, domain, keys.as_ref(), input, tell).map_err(fail)
         },
     )
     .unwrap_or_else(|e| panic!("seed {seed}, Z_{domain}, {which:?}: {e}\n{}", program.public));
@@ -165,5 +179,21 @@ fn programs_over_prime_fields() {
                 case_over(rng.next_u64() % 1_000_000, field, Settings::default(), which, packing);
             }
         }
+    }
+}
+
+/// Volumes: convolutions, maxima, transposed convolutions and skips along three axes, one class
+/// a voxel.
+#[test]
+fn a_u_net_over_both_engines() {
+    let tiny = UNet3d { input: [1, 20, 20, 20], channels: 2, levels: 2, classes: 3 };
+    let domain = Ring::new(37).unwrap();
+    let graph = tiny.graph(Weights::Seeded(5)).unwrap();
+    let program = compile_graph(graph, &CompileOptions::new(domain.any(), 12)).unwrap();
+    let mut rng = Prg::new(Block([6, 3]));
+    let input: Vec<i64> = (0..8000).map(|_| (rng.next_u64() >> 51) as i64 - 4096).collect();
+    for which in [Lattices::None, Lattices::All] {
+        let settings = Settings::default();
+        runs_as_it_means(&program, &input, 5, domain, settings, which, Packing::Coefficient);
     }
 }
