@@ -132,7 +132,7 @@ impl Session {
         Self::start(Party::Server, agreed, options)
     }
 
-    /// [`Session::serve`] for an offer that depends on the link: it is measured first, by at most 2.7 MB each
+    /// [`Session::serve`] for an offer that depends on the link: it is measured first, by at most 7 MB each
     /// way, and what `plan` makes of that is offered. The client may be anyone and decides how prompt its answers
     /// are: what `plan` costs must not grow with the number of sessions. All of it counts as handshake.
     ///

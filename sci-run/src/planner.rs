@@ -28,6 +28,7 @@ use sci_core::{Cost, Domain};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::silent::{Growth, IKNP_SERVES, SETS};
+use std::sync::Arc;
 use truncation::Exactness;
 
 /// Lanes and directions that share the OTs of a large layer.
@@ -200,7 +201,33 @@ pub struct Decision<D: Domain> {
     /// The engine of every product.
     pub assignment: Assignment,
     /// The layers of lattice encryption.
-    pub protocols: Protocols<D>,
+    pub protocols: Arc<Protocols<D>>,
+}
+
+/// What lattice encryption could do for every product. No link plays a part in it, and it takes most of the time
+/// of planning: who plans for several links does it once.
+#[derive(Debug)]
+pub struct Candidates<D: Domain>(Vec<(usize, Candidate<D>)>);
+
+/// The layer of a product, `None` for what is none of this packing, or why it has no parameters.
+type Candidate<D> = std::result::Result<Option<Arc<Layer<D>>>, Arc<Error>>;
+
+impl<D: NetDomain> Candidates<D> {
+    /// Of all products of a program.
+    pub fn of(program: &PublicProgram, domain: D, style: Style) -> Self {
+        let products = program.instructions.iter().enumerate();
+        let products = products.filter(|(_, instruction)| factor(&instruction.op).is_some());
+        let layer = |at| match candidate(program, domain, style, at) {
+            Ok(layer) => Ok(layer.map(Arc::new)),
+            Err(error) => Err(Arc::new(error)),
+        };
+        Self(products.map(|(at, _)| (at, layer(at))).collect())
+    }
+
+    /// Whether an instruction is no product of this packing.
+    fn lacks(&self, instruction: usize) -> bool {
+        self.0.iter().any(|(at, candidate)| *at == instruction && matches!(candidate, Ok(None)))
+    }
 }
 
 /// One product by both engines.
@@ -213,14 +240,14 @@ pub struct Alternative<D: Domain> {
     /// By OT: wall-clock seconds.
     pub ot_seconds: f64,
     /// By lattice encryption, or why not.
-    pub he: Result<He<D>>,
+    pub he: std::result::Result<He<D>, Arc<Error>>,
 }
 
 /// A product by lattice encryption.
 #[derive(Debug)]
 pub struct He<D: Domain> {
     /// The planned layer.
-    pub layer: Layer<D>,
+    pub layer: Arc<Layer<D>>,
     /// Wall-clock seconds.
     pub seconds: f64,
 }
@@ -244,24 +271,31 @@ pub fn alternatives<D: NetDomain>(
     domain: D,
     request: &Request,
 ) -> Result<Vec<Alternative<D>>> {
+    weighed(program, domain, request, &Candidates::of(program, domain, request.style))
+}
+
+/// [`alternatives`] of known candidates.
+fn weighed<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    request: &Request,
+    candidates: &Candidates<D>,
+) -> Result<Vec<Alternative<D>>> {
     let (rates, settings) = (Rates::default(), Settings::over(request.ot));
     let by_ot = cost::layers(program, domain, &Protocols::none(), settings)?;
-    let products = program.instructions.iter().zip(by_ot).enumerate();
-    let products = products.filter(|(_, (instruction, _))| factor(&instruction.op).is_some());
-    let alternatives = products.map(|(at, (_, layer))| {
-        let he = match candidate(program, domain, request.style, at) {
-            Ok(Some(layer)) => {
-                let cpu = rates.lattice_seconds(&layer);
-                let seconds = rates.wall(cpu, &layer.cost(), 0.0, request.link, request.threads);
-                Ok(He { layer, seconds })
-            }
-            Ok(None) => Err(Error::Misuse("no product of lattice encryption".into())),
-            Err(error) => Err(error),
-        };
-        let ot_seconds = rates.seconds(&layer.cost, settings, request.link, request.threads);
-        Alternative { instruction: at, ot: layer.cost, ot_seconds, he }
-    });
-    Ok(alternatives.collect())
+    let weigh = |(at, candidate): &(usize, Candidate<D>)| {
+        let cost = by_ot.get(*at).map(|layer| layer.cost);
+        let ot = cost.ok_or_else(|| Error::Misuse(format!("no instruction {at}")))?;
+        let none = || Arc::new(Error::Misuse("no product of lattice encryption".into()));
+        let he = candidate.clone().and_then(|layer| layer.ok_or_else(none)).map(|layer| {
+            let cpu = rates.lattice_seconds(&layer);
+            let seconds = rates.wall(cpu, &layer.cost(), 0.0, request.link, request.threads);
+            He { layer, seconds }
+        });
+        let ot_seconds = rates.seconds(&ot, settings, request.link, request.threads);
+        Ok(Alternative { instruction: *at, ot, ot_seconds, he })
+    };
+    candidates.0.iter().map(weigh).collect()
 }
 
 /// The fastest plan that the request allows.
@@ -273,21 +307,50 @@ pub fn decide<D: NetDomain>(
     domain: D,
     request: &Request,
 ) -> Result<Decision<D>> {
-    let only_ot = || (Assignment::uniform(program, Engine::Ot), Protocols::none());
+    decide_among(program, domain, request, &mut None, |_| None)
+}
+
+/// [`decide`] for a server that plans for several links: `candidates` are found if they are needed and kept, and
+/// `ready` may know the layers of an assignment from a plan of the same style and exactness.
+///
+/// # Errors
+/// As [`decide`].
+pub fn decide_among<D: NetDomain>(
+    program: &PublicProgram,
+    domain: D,
+    request: &Request,
+    candidates: &mut Option<Candidates<D>>,
+    ready: impl Fn(&Assignment) -> Option<Arc<Protocols<D>>>,
+) -> Result<Decision<D>> {
+    let plan = |assignment: &Assignment| match ready(assignment) {
+        Some(protocols) => Ok(protocols),
+        None => {
+            let protocols = Protocols::plan(program, domain, assignment, request.style)?;
+            Ok::<_, Error>(Arc::new(protocols.truncating(request.exactness)))
+        }
+    };
+    let only_ot = || {
+        let protocols = Protocols::none().truncating(request.exactness);
+        (Assignment::uniform(program, Engine::Ot), Arc::new(protocols))
+    };
     let (assignment, protocols) = match request.backend {
         Backend::Ot => only_ot(),
         Backend::He => {
             // A packing may have no scaling by secret factors; a layer without parameters is an error.
-            let assignment =
-                Assignment::of(program, |at| match candidate(program, domain, request.style, at) {
-                    Ok(None) => Engine::Ot,
-                    _ => Engine::He,
-                });
-            let protocols = Protocols::plan(program, domain, &assignment, request.style)?;
+            let candidates =
+                candidates.get_or_insert_with(|| Candidates::of(program, domain, request.style));
+            let assignment = Assignment::of(program, |at| match candidates.lacks(at) {
+                true => Engine::Ot,
+                false => Engine::He,
+            });
+            let protocols = plan(&assignment)?;
             (assignment, protocols)
         }
         Backend::Auto => {
-            let (assignment, protocols, gain) = mixed(program, domain, request)?;
+            let candidates =
+                candidates.get_or_insert_with(|| Candidates::of(program, domain, request.style));
+            let (assignment, gain) = mixed(program, domain, request, candidates)?;
+            let protocols = plan(&assignment)?;
             let keys = Rates::default().wall(
                 0.0,
                 &protocols.key_cost(),
@@ -298,7 +361,6 @@ pub fn decide<D: NetDomain>(
             if gain > keys { (assignment, protocols) } else { only_ot() }
         }
     };
-    let protocols = protocols.truncating(request.exactness);
     let settings = settings(program, domain, &protocols, request)?;
     Ok(Decision { settings, assignment, protocols })
 }
@@ -329,10 +391,11 @@ fn mixed<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
     request: &Request,
-) -> Result<(Assignment, Protocols<D>, f64)> {
+    candidates: &Candidates<D>,
+) -> Result<(Assignment, f64)> {
     let mut chosen = vec![false; program.instructions.len()];
     let mut gain = 0.0;
-    for alternative in alternatives(program, domain, request)? {
+    for alternative in weighed(program, domain, request, candidates)? {
         if alternative.faster() == Engine::He
             && let Ok(he) = &alternative.he
             && let Some(chosen) = chosen.get_mut(alternative.instruction)
@@ -345,8 +408,7 @@ fn mixed<D: NetDomain>(
         Some(true) => Engine::He,
         _ => Engine::Ot,
     });
-    let protocols = Protocols::plan(program, domain, &assignment, request.style)?;
-    Ok((assignment, protocols, gain))
+    Ok((assignment, gain))
 }
 
 /// The settings of oblivious transfer with the fewest bytes among those that are about as fast as the
@@ -422,5 +484,37 @@ mod tests {
         let many = 10_000_000_000u64;
         assert!(expansion_bytes(many, settings) * 8.0 / (many as f64) < 0.35);
         assert_eq!(expansion_bytes(many, Settings::over(OtKind::Iknp)), 0.0);
+    }
+
+    #[test]
+    fn what_is_kept_between_plans_changes_no_plan() {
+        use crate::cli::Plan;
+        use crate::model::Source;
+        let program = Source::parse("digits").unwrap().load(&Plan::default()).unwrap().public;
+        let sci_core::AnyDomain::Ring(ring) = program.domain else { panic!() };
+        for backend in [Backend::Auto, Backend::He, Backend::Ot] {
+            let mut candidates = None;
+            let mut made: Vec<Decision<_>> = Vec::new();
+            for link in ["loopback", "lan", "wan", "1,500", "1000,0.1"] {
+                let request = Request {
+                    backend,
+                    style: Style::default(),
+                    exactness: Exactness::Faithful,
+                    link: link.parse().unwrap(),
+                    threads: 1,
+                    ot: OtKind::Silent,
+                    radix: None,
+                };
+                let alone = decide(&program, ring, &request).unwrap();
+                let ready = |assignment: &Assignment| {
+                    let same = made.iter().find(|made| made.assignment == *assignment);
+                    same.map(|made| Arc::clone(&made.protocols))
+                };
+                let kept = decide_among(&program, ring, &request, &mut candidates, ready).unwrap();
+                assert_eq!((&kept.assignment, kept.settings), (&alone.assignment, alone.settings));
+                assert_eq!(kept.protocols.key_cost(), alone.protocols.key_cost());
+                made.push(kept);
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::linear::{Assignment, Prepared, Protocols, Style};
 use crate::link::{MOST_PLANS, PlannedLink};
 use crate::parameters::{self, Offered};
 use crate::party;
-use crate::planner::{self, Decision};
+use crate::planner::{self, Candidates, Decision};
 use crate::two_party::NetDomain;
 use athos::Program;
 use sci_core::Domain;
@@ -36,6 +36,8 @@ pub(super) struct Plans<'a, D: Domain> {
     program: &'a Program,
     domain: D,
     style: Style,
+    /// Found with the first plan; the others only weigh them by the link.
+    candidates: Mutex<Option<Candidates<D>>>,
     made: Mutex<Vec<Planned<D>>>,
     weights: Mutex<Option<(Assignment, Arc<Prepared>)>>,
 }
@@ -43,8 +45,8 @@ pub(super) struct Plans<'a, D: Domain> {
 impl<'a, D: NetDomain> Plans<'a, D> {
     pub(super) fn new(serve: &'a Serve, program: &'a Program, domain: D) -> Self {
         let style = serve.plan.style_over(domain.any());
-        let (made, weights) = (Mutex::default(), Mutex::default());
-        Self { serve, program, domain, style, made, weights }
+        let (candidates, made, weights) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { serve, program, domain, style, candidates, made, weights }
     }
 
     /// The plan for a link.
@@ -57,11 +59,7 @@ impl<'a, D: NetDomain> Plans<'a, D> {
         if let Some(planned) = made.iter().find(|planned| planned.offered.link == link) {
             return Ok(planned.clone());
         }
-        let mut planned = self.make(link)?;
-        let assignment = &planned.offered.assignment;
-        if let Some(same) = made.iter().find(|made| made.offered.assignment == *assignment) {
-            planned.protocols = Arc::clone(&same.protocols);
-        }
+        let planned = self.make(link, &made)?;
         // Probed links, and the one that was expected or given.
         if made.len() <= MOST_PLANS {
             made.push(planned.clone());
@@ -69,19 +67,25 @@ impl<'a, D: NetDomain> Plans<'a, D> {
         Ok(planned)
     }
 
-    fn make(&self, link: PlannedLink) -> Result<Planned<D>> {
+    fn make(&self, link: PlannedLink, made: &[Planned<D>]) -> Result<Planned<D>> {
         let Plan { backend, exactness, ot, radix, .. } = self.serve.plan;
         let (style, threads) = (self.style, party::threads(&self.serve.party));
         let shape = link.shape;
         let request =
             planner::Request { backend, style, exactness, link: shape, threads, ot, radix };
+        let ready = |assignment: &Assignment| {
+            let same = made.iter().find(|planned| planned.offered.assignment == *assignment);
+            same.map(|planned| Arc::clone(&planned.protocols))
+        };
+        let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let (public, domain) = (&self.program.public, self.domain);
         let Decision { settings, assignment, protocols } =
-            planner::decide(&self.program.public, self.domain, &request)?;
+            planner::decide_among(public, domain, &request, &mut candidates, ready)?;
         let most = u32::try_from(protocols.most_inputs()).unwrap_or(u32::MAX);
         let max_inputs = self.serve.max_inputs.min(most);
         tracing::info!(plan = %assignment, %link, max_inputs, "planned");
         let offered = Offered { backend, assignment, style, exactness, settings, max_inputs, link };
-        Ok(Planned { offered, protocols: Arc::new(protocols) })
+        Ok(Planned { offered, protocols })
     }
 
     /// What a client is offered.

@@ -2,8 +2,9 @@
 //!
 //! The server leads: it announces how many bytes it sends and how many it wants back, and takes the time until
 //! these are there. A few empty exchanges give the round trip. Then transfers of growing size, down and up, give
-//! the rate of each direction: a connection opens its window only by and by, so that the best rate seen counts. It
-//! stops at [`LARGEST`] bytes, or once a transfer has taken so long that nothing more is to be learned.
+//! the rate of each direction: a connection opens its window only by and by, so that the last ones count. It
+//! stops once a transfer of [`LARGEST`] bytes is hardly faster than the ones before, or once one has taken so long
+//! that nothing more is to be learned.
 //!
 //! Everything that moves is zero; who watches learns the speed of the link. The client follows, within bounds of
 //! its own: [`MAX_EXCHANGES`], [`MAX_BYTES`] in all, and the deadline of every read and write. A client that delays
@@ -20,13 +21,17 @@ const ROUND_TRIPS: usize = 5;
 const FIRST: usize = 32 << 10;
 /// Bytes of the longest transfer.
 const LARGEST: usize = FIRST << 6;
+/// Transfers of the greatest length: the window may still open in the first of them.
+const LONG_TRANSFERS: usize = 3;
+/// A rate that is better by less than this factor is the same.
+const BETTER: f64 = 1.25;
 /// A transfer that takes longer than this, and than some round trips, is the last one.
 const ENOUGH: Duration = Duration::from_millis(500);
 
 /// The exchanges that a client takes part in.
 const MAX_EXCHANGES: usize = 32;
 /// The bytes that a client sends and receives in them.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// The server's part.
 pub(super) fn measure(wire: &mut Wire) -> Result<Measured> {
@@ -39,17 +44,26 @@ pub(super) fn measure(wire: &mut Wire) -> Result<Measured> {
     Ok(Measured { rtt, to_client, to_server })
 }
 
-/// The best rate of transfers of growing size, in bytes per second.
+/// The rate of transfers of growing size, in bytes per second: the best of the longest ones.
 fn rate(rtt: Duration, mut transfer: impl FnMut(usize) -> Result<Duration>) -> Result<f64> {
-    let (mut bytes, mut best) = (FIRST, 0f64);
+    let (mut bytes, mut best, mut long) = (FIRST, 0f64, 0);
     loop {
         // What is faster than the clock tells is fast enough.
         let took = transfer(bytes)?.saturating_sub(rtt).max(Duration::from_micros(1));
-        best = best.max(bytes as f64 / took.as_secs_f64());
-        if bytes >= LARGEST || took >= ENOUGH.max(4 * rtt) {
-            return Ok(best);
+        let rate = bytes as f64 / took.as_secs_f64();
+        if took >= ENOUGH.max(4 * rtt) {
+            return Ok(best.max(rate));
         }
-        bytes *= 4;
+        // A short transfer opens the window; beside the round trip its own time is lost in noise.
+        if bytes >= LARGEST {
+            let open = rate < best * BETTER;
+            best = best.max(rate);
+            long += 1;
+            if open || long == LONG_TRANSFERS {
+                return Ok(best);
+            }
+        }
+        bytes = (4 * bytes).min(LARGEST);
     }
 }
 
