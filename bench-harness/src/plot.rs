@@ -43,6 +43,10 @@ fn is_garbled(protocol: &str) -> bool {
     protocol.starts_with("GC") || protocol.contains(": GC")
 }
 
+/// Of a picture with curves: pixels of the plotted area and of a line of its legend.
+const HEIGHT: f64 = 430.0;
+const LEGEND_LINE: f64 = 21.0;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -127,13 +131,20 @@ fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> R
         if a > b { 1.0..10.0 } else { a / 1.5..b * 1.5 }
     };
     let x = range(&mut all().map(|p| p.0));
-    let y = range(&mut all().map(|p| p.1));
+    let mut y = range(&mut all().map(|p| p.1));
+    // The legend has the top for itself.
+    let legend = LEGEND_LINE * series.len() as f64 / HEIGHT;
+    y.end *= (y.end / y.start).powf(legend / (1.0 - legend).max(0.1));
+    // Where there are figures, there is a tick.
+    let mut ticks: Vec<f64> = all().map(|p| p.0).collect();
+    ticks.sort_by(f64::total_cmp);
+    ticks.dedup();
     let mut chart = ChartBuilder::on(area)
         .caption(title, style(21, HPos::Center))
         .margin(12)
         .x_label_area_size(44)
         .y_label_area_size(76)
-        .build_cartesian_2d(x.log_scale(), y.log_scale())
+        .build_cartesian_2d(x.log_scale().with_key_points(ticks), y.log_scale())
         .map_err(text)?;
     chart
         .configure_mesh()
