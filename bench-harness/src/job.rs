@@ -53,6 +53,13 @@ pub enum Function {
         /// s.
         shift: u32,
     },
+    /// a b / 2^s rounded down, a b by the signed view: the server's a, the client's b.
+    MultiplyFixed {
+        /// s.
+        shift: u32,
+    },
+    /// a b of numbers of single precision.
+    MultiplySingle,
     /// x / d rounded down: AvgPool once the windows are summed.
     Divide {
         /// d.
@@ -78,20 +85,34 @@ pub enum Protocol {
     Garbled,
     /// Garbled circuits with silent OT.
     GarbledSilent,
+    /// Those of this workspace, over silent OT that is expanded before the input is there.
+    SilentAhead {
+        /// Bits of a digit.
+        radix: u32,
+    },
+    /// Garbled circuits in Delphi's two phases, with OT by IKNP in the first.
+    GarbledAhead,
 }
 
 impl Protocol {
     /// Whether it is the baseline.
     pub fn is_garbled(self) -> bool {
-        matches!(self, Self::Garbled | Self::GarbledSilent)
+        matches!(self, Self::Garbled | Self::GarbledSilent | Self::GarbledAhead)
+    }
+
+    /// Whether a run has a phase before its input is there.
+    pub fn has_offline_phase(self) -> bool {
+        matches!(self, Self::SilentAhead { .. } | Self::GarbledAhead)
     }
 
     /// The settings of the session.
     pub fn settings(self) -> Settings {
         match self {
             Self::Iknp { radix } => Settings { radix, ..Settings::over(OtKind::Iknp) },
-            Self::Silent { radix } => Settings { radix, ..Settings::over(OtKind::Silent) },
-            Self::Garbled => Settings::over(OtKind::Iknp),
+            Self::Silent { radix } | Self::SilentAhead { radix } => {
+                Settings { radix, ..Settings::over(OtKind::Silent) }
+            }
+            Self::Garbled | Self::GarbledAhead => Settings::over(OtKind::Iknp),
             Self::GarbledSilent => Settings::over(OtKind::Silent),
         }
     }
@@ -104,6 +125,8 @@ impl std::fmt::Display for Protocol {
             Self::Silent { radix } => write!(f, "ours, silent OT, m = {radix}"),
             Self::Garbled => f.write_str("GC, IKNP"),
             Self::GarbledSilent => f.write_str("GC, silent OT"),
+            Self::SilentAhead { radix } => write!(f, "ours, silent OT ahead, m = {radix}"),
+            Self::GarbledAhead => f.write_str("GC in Delphi's phases"),
         }
     }
 }
@@ -147,11 +170,14 @@ impl Job {
         self.link.parse()
     }
 
-    /// What travels, by the formulas.
+    /// What travels once the input is there, by the formulas.
     ///
     /// # Errors
     /// If the job is impossible.
     pub fn cost(&self) -> Result<Cost> {
+        if self.protocol == Protocol::GarbledAhead {
+            return crate::phases::garbled_costs(self).map(|[_, online]| online);
+        }
         match self.domain {
             DomainSpec::Ring(l) => self.ring_cost(Ring::new(l)?),
             DomainSpec::Field(n) => self.cost_over(Field::new(n)?),
@@ -161,6 +187,9 @@ impl Job {
     fn ring_cost(&self, ring: Ring) -> Result<Cost> {
         let settings = self.protocol.settings();
         let (n, bits) = (self.elements, ring.bits());
+        if let Some(cost) = crate::products::cost(self, ring)? {
+            return Ok(cost);
+        }
         match self.function {
             Function::Compare if self.protocol.is_garbled() => {
                 garbled::compare_cost(n, bits, settings.ot)
@@ -240,6 +269,9 @@ impl Job {
         let signed = |x: u64| i128::from(domain.to_signed(x));
         let expected = |i: usize| {
             let x = data.first[i];
+            if let Some(product) = crate::products::expected(self, domain, x, data.second[i]) {
+                return product;
+            }
             match self.function {
                 Function::Compare => u64::from(x > data.second[i]),
                 Function::Relu | Function::ReluPaperMux => {
@@ -256,6 +288,11 @@ impl Job {
             }
         };
         let revealed = |i: usize| match self.function {
+            Function::MultiplyFixed { .. } | Function::MultiplySingle
+                if self.protocol.is_garbled() =>
+            {
+                outputs[0][i] ^ outputs[1][i]
+            }
             Function::Compare => outputs[0][i] ^ outputs[1][i],
             _ => domain.add(outputs[0][i], outputs[1][i]),
         };
@@ -301,6 +338,9 @@ impl<'p> Engine<'p> {
         let x = &data.shares[party.index()];
         let ring = x.domain();
         let own = if party == Party::Server { &data.first } else { &data.second };
+        if let Some(output) = crate::products::run(self, job, party, data)? {
+            return Ok(output);
+        }
         match (self, job.function) {
             (Self::Garbled(gc), Function::Compare) => {
                 Ok(gc.compare(ring.bits(), own)?.iter().collect())

@@ -13,6 +13,7 @@
 //!
 //! [`paper`] has the published figures, with where each comes from.
 
+pub mod accuracy;
 pub mod arguments;
 pub mod job;
 pub mod link_check;
@@ -21,8 +22,10 @@ pub mod network;
 pub mod pair;
 pub mod paper;
 pub mod party;
+pub mod phases;
 pub mod plot;
 pub mod prediction;
+pub mod products;
 pub mod result;
 pub mod suite;
 pub mod summary;

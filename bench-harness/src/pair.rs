@@ -1,7 +1,8 @@
 //! Both parties as processes, driven from here.
 
-use crate::job::Job;
+use crate::job::{Job, Protocol};
 use crate::party::{COMMAND, Event, Run};
+use crate::phases::garbled_costs;
 use sci_core::Cost;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -91,13 +92,22 @@ pub struct Sample {
     pub rounds: u32,
     /// Larger resident memory of the two.
     pub peak_rss: u64,
+    /// Wall clock of the phase before the input was there, until the later one was ready.
+    #[serde(default)]
+    pub offline_seconds: f64,
+    /// Payload of that phase from server to client and back, expansion included.
+    #[serde(default)]
+    pub offline: [u64; 2],
 }
 
 /// Two parties, connected and set up.
 pub struct Pair {
     server: Process,
     client: Process,
+    protocol: Protocol,
     cost: Cost,
+    /// Of the phase before, if a formula says it.
+    offline: Option<Cost>,
     /// Seconds of connection, base OTs and keys.
     pub setup: f64,
 }
@@ -109,6 +119,10 @@ impl Pair {
     /// What either says.
     pub fn start(program: &str, job: &Job) -> Result<Self> {
         let cost = job.cost().map_err(text)?;
+        let offline = match job.protocol {
+            Protocol::GarbledAhead => Some(garbled_costs(job).map_err(text)?[0]),
+            _ => None,
+        };
         let text_of_job = serde_json::to_string(job).map_err(text)?;
         let mut server = Process::start(program, &["server", &text_of_job])?;
         let Event::Listening(address) = server.event()? else {
@@ -116,7 +130,7 @@ impl Pair {
         };
         let mut client = Process::start(program, &["client", &text_of_job, &address])?;
         let setup = server.ready()?.max(client.ready()?);
-        Ok(Self { server, client, cost, setup })
+        Ok(Self { server, client, protocol: job.protocol, cost, offline, setup })
     }
 
     /// Runs the job so many times. Every run is held to the formulas.
@@ -146,6 +160,8 @@ impl Pair {
             expansion: server.expansion_sent + client.expansion_sent,
             rounds: server.rounds.max(client.rounds),
             peak_rss: server.peak_rss.max(client.peak_rss),
+            offline_seconds: server.offline_seconds.max(client.offline_seconds),
+            offline: [server.offline_sent, client.offline_sent],
         };
         let formula = [self.cost.server_to_client, self.cost.client_to_server];
         if sample.bytes != formula || sample.rounds != self.cost.rounds {
@@ -153,6 +169,19 @@ impl Pair {
                 "{:?} bytes in {} rounds where the formulas say {formula:?} in {}",
                 sample.bytes, sample.rounds, self.cost.rounds
             ));
+        }
+        if let Some(cost) = self.offline {
+            let formula = [cost.server_to_client, cost.client_to_server];
+            let rounds = server.offline_rounds.max(client.offline_rounds);
+            if (sample.offline, rounds) != (formula, cost.rounds) {
+                return Err(format!(
+                    "offline {:?} bytes in {rounds} rounds where the formulas say {formula:?} in {}",
+                    sample.offline, cost.rounds
+                ));
+            }
+        }
+        if matches!(self.protocol, Protocol::SilentAhead { .. }) && sample.expansion != 0 {
+            return Err(format!("{} bytes of expansion in the online phase", sample.expansion));
         }
         Ok(sample)
     }
@@ -182,6 +211,12 @@ impl Measurement {
     /// Payload both ways; every run has the same.
     pub fn bytes(&self) -> u64 {
         self.samples.first().map_or(0, |s| s.bytes[0] + s.bytes[1])
+    }
+
+    /// Payload of the phase before the input was there, an average run.
+    pub fn offline_bytes(&self) -> f64 {
+        let sum: u64 = self.samples.iter().map(|s| s.offline[0] + s.offline[1]).sum();
+        sum as f64 / self.samples.len().max(1) as f64
     }
 
     /// Rounds; every run has the same.

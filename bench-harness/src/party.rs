@@ -4,13 +4,16 @@
 //! answered by a [`Run`]. The end of stdin ends the process. A run begins at a barrier and lasts until this party
 //! has its result; outputs of the first run are brought together and checked.
 
-use crate::job::{DomainSpec, Engine, Job, Output};
+use crate::job::{DomainSpec, Engine, Job, Output, Protocol};
 use crate::machine::{cpu_seconds, peak_rss};
+use crate::phases::{Ready, finish, prepare};
+use garbled::functions::GarbledDomain;
 use millionaires::SignDomain;
 use sci_core::channel::tcp;
 use sci_core::session::{Phase, PublicOffer, SessionOptions};
 use sci_core::{Domain, Error, Field, Party, Result, Ring, Session};
 use sci_ot::Peer;
+use sci_ot::demand::Demand;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
@@ -51,6 +54,15 @@ pub struct Run {
     pub rounds: u32,
     /// Resident memory so far.
     pub peak_rss: u64,
+    /// Wall clock before the input was there, if the protocol has such a phase.
+    #[serde(default)]
+    pub offline_seconds: f64,
+    /// Payload sent in it, expansion included.
+    #[serde(default)]
+    pub offline_sent: u64,
+    /// The longest chain of dependent messages in it, without expansion.
+    #[serde(default)]
+    pub offline_rounds: u32,
 }
 
 fn tell(event: &Event) {
@@ -107,70 +119,118 @@ fn join(job: &Job, address: &str) -> Result<()> {
 fn party(job: &Job, session: Session, start: Instant) -> Result<()> {
     let mut peer = Peer::establish(session, job.protocol.settings())?;
     let mut engine = Engine::new(job.protocol, &mut peer)?;
-    tell(&Event::Ready(start.elapsed().as_secs_f64()));
     match job.domain {
         DomainSpec::Ring(l) => {
             let ring = Ring::new(l)?;
             let data = job.data(ring);
-            runs(job, &mut engine, ring, &data, |engine, party| engine.run_ring(job, party, &data))
+            let run = |engine: &mut Engine<'_>, party| engine.run_ring(job, party, &data);
+            runs(job, &mut engine, ring, &data, start, run)
         }
         DomainSpec::Field(n) => {
             let field = Field::new(n)?;
             let data = job.data(field);
-            runs(job, &mut engine, field, &data, |engine, party| engine.run(job, party, &data))
+            let run = |engine: &mut Engine<'_>, party| engine.run(job, party, &data);
+            runs(job, &mut engine, field, &data, start, run)
         }
     }
 }
 
-/// Does what stdin says.
-fn runs<D: SignDomain>(
+/// Ends the set-up, then does what stdin says.
+fn runs<D: SignDomain + GarbledDomain>(
     job: &Job,
     engine: &mut Engine<'_>,
     domain: D,
     data: &crate::job::Data<D>,
+    start: Instant,
     mut run: impl FnMut(&mut Engine<'_>, Party) -> Result<Output>,
 ) -> Result<()> {
+    let party = engine.peer().party();
+    let mut demand = Demand::default();
+    if matches!(job.protocol, Protocol::SilentAhead { .. }) {
+        // A rehearsal: what a run takes is the same every time.
+        let before = engine.peer().taken();
+        run(engine, party)?;
+        demand = engine.peer().taken().since(&before);
+    }
+    tell(&Event::Ready(start.elapsed().as_secs_f64()));
     let mut checked = false;
     for line in std::io::stdin().lock().lines() {
         let Ok(count) = line.unwrap_or_default().trim().parse::<u64>() else { return Ok(()) };
         for _ in 0..count {
-            let (measured, output) = one(engine, &mut run)?;
+            let mut ready = Ready::Pools;
+            let mut offline = Part::default();
+            if job.protocol.has_offline_phase() {
+                (offline, ready) = measured(engine, Phase::Offline, |engine| {
+                    prepare(engine, job, party, data, &demand)
+                })?;
+            }
+            let (online, output) = measured(engine, Phase::Online, |engine| {
+                match finish(engine, party, data, ready)? {
+                    Some(output) => Ok(output),
+                    None => run(engine, party),
+                }
+            })?;
             if !checked {
                 check(job, engine, domain, data, &output)?;
                 checked = true;
             }
-            tell(&Event::Run(measured));
+            tell(&Event::Run(Run {
+                seconds: online.seconds,
+                cpu: online.cpu,
+                sent: online.sent,
+                expansion_sent: online.expansion_sent,
+                rounds: online.rounds,
+                peak_rss: peak_rss().unwrap_or_default(),
+                offline_seconds: offline.seconds,
+                offline_sent: offline.expansion_sent,
+                offline_rounds: offline.offline_rounds,
+            }));
         }
     }
     Ok(())
 }
 
-fn one(
+/// One phase of a run.
+#[derive(Clone, Copy, Default)]
+struct Part {
+    seconds: f64,
+    cpu: f64,
+    /// Payload that counts as online.
+    sent: u64,
+    /// Payload that counts as offline.
+    expansion_sent: u64,
+    rounds: u32,
+    offline_rounds: u32,
+}
+
+/// From a barrier until this party is done.
+fn measured<T>(
     engine: &mut Engine<'_>,
-    run: &mut impl FnMut(&mut Engine<'_>, Party) -> Result<Output>,
-) -> Result<(Run, Output)> {
+    phase: Phase,
+    work: impl FnOnce(&mut Engine<'_>) -> Result<T>,
+) -> Result<(Part, T)> {
     let peer = engine.peer();
-    let party = peer.party();
     peer.main().send(&[1])?;
     peer.main().recv("barrier", 1)?;
     let before = peer.session().stats();
     let cpu = cpu_seconds();
-    let span = peer.session().span("job", "job", Phase::Online);
+    let span = peer.session().span("job", "job", phase);
     let start = Instant::now();
-    let output = run(engine, party)?;
+    let value = work(engine)?;
     let seconds = start.elapsed().as_secs_f64();
     drop(span);
     let after = engine.peer().session().stats();
     let sent = |phase| after.phase(phase).bytes_sent - before.phase(phase).bytes_sent;
-    let measured = Run {
+    let rounds = |phase| after.phase(phase).rounds - before.phase(phase).rounds;
+    let part = Part {
         seconds,
         cpu: cpu_seconds().zip(cpu).map_or(0.0, |(now, then)| now - then),
         sent: sent(Phase::Online),
         expansion_sent: sent(Phase::Offline),
-        rounds: after.phase(Phase::Online).rounds - before.phase(Phase::Online).rounds,
-        peak_rss: peak_rss().unwrap_or_default(),
+        rounds: rounds(Phase::Online),
+        offline_rounds: rounds(Phase::Offline),
     };
-    Ok((measured, output))
+    Ok((part, value))
 }
 
 /// The client shows its output of benchmark data, the server adds its own and looks.

@@ -5,6 +5,7 @@ use crate::pair::Result;
 use crate::result::{Line, ResultFile, number};
 use plotters::backend::SVGBackend;
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -17,6 +18,20 @@ pub enum Plot {
         metric: &'static str,
         /// Axis label, with the unit.
         label: &'static str,
+    },
+    /// Bars of percentages, from 0 to 100.
+    Shares {
+        /// The metric.
+        metric: &'static str,
+        /// Axis label.
+        label: &'static str,
+    },
+    /// A curve for each protocol and link over [`Line::x`]; both axes linear.
+    Lines {
+        /// The metric.
+        metric: &'static str,
+        /// Axis labels, with units.
+        labels: [&'static str; 2],
     },
     /// A curve for each protocol and link over [`Line::x`]; both axes logarithmic.
     Curves {
@@ -63,16 +78,30 @@ fn style(size: u32, anchor: HPos) -> TextStyle<'static> {
 /// If it cannot be drawn.
 pub fn draw(file: &ResultFile, plot: Plot) -> Result<String> {
     let metric = match plot {
-        Plot::Bars { metric, .. } | Plot::Curves { metric, .. } => metric,
+        Plot::Bars { metric, .. }
+        | Plot::Shares { metric, .. }
+        | Plot::Lines { metric, .. }
+        | Plot::Curves { metric, .. } => metric,
     };
-    let lines: Vec<&Line> =
-        file.lines.iter().filter(|l| l.metric == metric && l.value > 0.0).collect();
+    // What is not positive has no logarithm.
+    let linear_axes = matches!(plot, Plot::Shares { .. } | Plot::Lines { .. });
+    let shown = |line: &&Line| line.metric == metric && (linear_axes || line.value > 0.0);
+    let lines: Vec<&Line> = file.lines.iter().filter(shown).collect();
     let mut svg = String::new();
     match plot {
         Plot::Bars { label, .. } => {
             let height = 70 + 20 * lines.len() as u32;
             let area = SVGBackend::with_string(&mut svg, (900, height)).into_drawing_area();
-            bars(&area, &file.title, label, &lines)?;
+            bars(&area, &file.title, label, &lines, Axis::logarithmic(&lines))?;
+        }
+        Plot::Shares { label, .. } => {
+            let height = 70 + 20 * lines.len() as u32;
+            let area = SVGBackend::with_string(&mut svg, (900, height)).into_drawing_area();
+            bars(&area, &file.title, label, &lines, Axis::Percent)?;
+        }
+        Plot::Lines { labels, .. } => {
+            let area = SVGBackend::with_string(&mut svg, (900, 520)).into_drawing_area();
+            linear(&area, &file.title, labels, &lines)?;
         }
         Plot::Curves { labels, .. } => {
             let area = SVGBackend::with_string(&mut svg, (900, 520)).into_drawing_area();
@@ -82,14 +111,43 @@ pub fn draw(file: &ResultFile, plot: Plot) -> Result<String> {
     Ok(svg)
 }
 
-fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line]) -> Result<()> {
+/// Where a value of a bar goes.
+#[derive(Clone, Copy)]
+enum Axis {
+    /// From the logarithm of the left end, over so many decades.
+    Logarithmic { low: f64, span: f64 },
+    /// From 0 to 100.
+    Percent,
+}
+
+impl Axis {
+    fn logarithmic(lines: &[&Line]) -> Self {
+        let values = lines.iter().flat_map(|l| [Some(l.value), l.paper]).flatten();
+        let (least, greatest) = values.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+        let low = (least / 2.0).log10();
+        Self::Logarithmic { low, span: ((greatest * 1.1).log10() - low).max(0.1) }
+    }
+
+    /// A part of the width.
+    fn part(self, x: f64) -> f64 {
+        match self {
+            Self::Logarithmic { low, span } => (x.log10() - low) / span,
+            Self::Percent => x / 100.0,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Logarithmic { .. } => "; logarithmic",
+            Self::Percent => "",
+        }
+    }
+}
+
+fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line], axis: Axis) -> Result<()> {
     const LEFT: i32 = 400;
     const WIDTH: f64 = 420.0;
-    let values = lines.iter().flat_map(|l| [Some(l.value), l.paper]).flatten();
-    let (least, greatest) = values.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
-    let low = (least / 2.0).log10();
-    let span = ((greatest * 1.1).log10() - low).max(0.1);
-    let at = |x: f64| LEFT + ((x.log10() - low) / span * WIDTH) as i32;
+    let at = |x: f64| LEFT + (axis.part(x) * WIDTH) as i32;
     let write = |what: &str, x: i32, y: i32, size: u32, anchor: HPos| {
         area.draw_text(what, &style(size, anchor), (x, y)).map_err(text)
     };
@@ -111,41 +169,85 @@ fn bars(area: &Area<'_>, title: &str, label: &str, lines: &[&Line]) -> Result<()
         write(&number(line.value), end + 6, y, 15, HPos::Left)?;
     }
     let y = 54 + 20 * lines.len() as i32;
-    write(&format!("{label}; logarithmic; vertical marks: the paper"), LEFT, y, 15, HPos::Left)
+    let legend = format!("{label}{}; vertical marks: the paper", axis.word());
+    write(&legend, LEFT, y, 15, HPos::Left)
+}
+
+/// Points by protocol and link.
+struct Series(Vec<(String, Vec<(f64, f64)>)>);
+
+impl Series {
+    fn of(lines: &[&Line]) -> Self {
+        let mut series: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+        for line in lines {
+            let Some(x) = line.x else { continue };
+            let link =
+                if line.link.is_empty() { String::new() } else { format!(", {}", line.link) };
+            let name = format!("{}{link}", line.protocol);
+            match series.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, points)) => points.push((x, line.value)),
+                None => series.push((name, vec![(x, line.value)])),
+            }
+        }
+        Self(series)
+    }
+
+    /// The least and greatest of one coordinate.
+    fn range(&self, of: impl Fn(&(f64, f64)) -> f64) -> Option<(f64, f64)> {
+        let all = self.0.iter().flat_map(|(_, points)| points).map(of);
+        let (a, b) = all.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
+        (a <= b).then_some((a, b))
+    }
 }
 
 fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> Result<()> {
-    let mut series: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    for line in lines {
-        let Some(x) = line.x else { continue };
-        let link = if line.link.is_empty() { String::new() } else { format!(", {}", line.link) };
-        let name = format!("{}{link}", line.protocol);
-        match series.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, points)) => points.push((x, line.value)),
-            None => series.push((name, vec![(x, line.value)])),
-        }
-    }
-    let all = || series.iter().flat_map(|(_, points)| points);
-    let range = |values: &mut dyn Iterator<Item = f64>| {
-        let (a, b) = values.fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
-        if a > b { 1.0..10.0 } else { a / 1.5..b * 1.5 }
-    };
-    let x = range(&mut all().map(|p| p.0));
-    let mut y = range(&mut all().map(|p| p.1));
+    let series = Series::of(lines);
+    let widened = |range: Option<(f64, f64)>| range.map_or(1.0..10.0, |(a, b)| a / 1.5..b * 1.5);
+    let (x, mut y) = (widened(series.range(|p| p.0)), widened(series.range(|p| p.1)));
     // The legend has the top for itself.
-    let legend = LEGEND_LINE * series.len() as f64 / HEIGHT;
+    let legend = LEGEND_LINE * series.0.len() as f64 / HEIGHT;
     y.end *= (y.end / y.start).powf(legend / (1.0 - legend).max(0.1));
     // Where there are figures, there is a tick.
-    let mut ticks: Vec<f64> = all().map(|p| p.0).collect();
+    let mut ticks: Vec<f64> = series.0.iter().flat_map(|(_, p)| p).map(|p| p.0).collect();
     ticks.sort_by(f64::total_cmp);
     ticks.dedup();
-    let mut chart = ChartBuilder::on(area)
+    let x = x.log_scale().with_key_points(ticks);
+    let chart = builder(area, title).build_cartesian_2d(x, y.log_scale()).map_err(text)?;
+    draw_series(chart, labels, &series, SeriesLabelPosition::UpperLeft)
+}
+
+fn linear(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> Result<()> {
+    let series = Series::of(lines);
+    let widened = |range: Option<(f64, f64)>| {
+        let (a, b) = range.unwrap_or((0.0, 1.0));
+        let margin = 0.05 * (b - a).max(1.0);
+        a - margin..b + margin
+    };
+    let (x, y) = (widened(series.range(|p| p.0)), widened(series.range(|p| p.1)));
+    let chart = builder(area, title).build_cartesian_2d(x, y).map_err(text)?;
+    draw_series(chart, labels, &series, SeriesLabelPosition::LowerRight)
+}
+
+fn builder<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut builder = ChartBuilder::on(area);
+    builder
         .caption(title, style(21, HPos::Center))
         .margin(12)
         .x_label_area_size(44)
-        .y_label_area_size(76)
-        .build_cartesian_2d(x.log_scale().with_key_points(ticks), y.log_scale())
-        .map_err(text)?;
+        .y_label_area_size(76);
+    builder
+}
+
+fn draw_series<'a, 'b: 'a, X, Y>(
+    mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>,
+    labels: [&str; 2],
+    Series(series): &Series,
+    legend: SeriesLabelPosition,
+) -> Result<()>
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
     chart
         .configure_mesh()
         .x_desc(labels[0])
@@ -160,7 +262,7 @@ fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> R
         .draw()
         .map_err(text)?;
     let mut colours = COLOURS.iter().cycle();
-    for (name, points) in &series {
+    for (name, points) in series {
         let next = if is_garbled(name) { None } else { colours.next() };
         let colour = *next.unwrap_or(&GARBLED);
         chart
@@ -174,7 +276,7 @@ fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> R
     chart
         .configure_series_labels()
         .label_font(("sans-serif", 15).into_font().color(&INK))
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(legend)
         .draw()
         .map_err(text)
 }
@@ -184,7 +286,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_are_drawn() {
+    fn every_kind_is_drawn() {
         let line = |protocol: &str, x: f64| Line {
             case: "case".into(),
             protocol: protocol.into(),
@@ -201,6 +303,13 @@ mod tests {
         let labels = ["elements", "seconds"];
         let curves = draw(&file, Plot::Curves { metric: "seconds", labels }).unwrap();
         assert!(curves.matches("<circle").count() >= 6, "{curves}");
+        let lines = draw(&file, Plot::Lines { metric: "seconds", labels }).unwrap();
+        assert!(lines.matches("<circle").count() >= 6, "{lines}");
+        let shares = draw(&file, Plot::Shares { metric: "seconds", label: "%" }).unwrap();
+        assert!(
+            shares.matches("<rect").count() >= 12 && !shares.contains("logarithmic"),
+            "{shares}"
+        );
         let none = draw(&ResultFile::default(), Plot::Curves { metric: "seconds", labels });
         assert!(none.unwrap().contains("<svg"));
     }

@@ -56,6 +56,8 @@ impl Line {
     }
 
     fn ratio(&self, other: Option<f64>) -> Option<f64> {
+        // A quotient of percentages says nothing.
+        let other = other.filter(|_| !self.metric.ends_with('%'));
         other.map(|other| other / self.value).filter(|ratio| ratio.is_finite())
     }
 
@@ -190,13 +192,18 @@ impl ResultFile {
         let runs = self.lines.iter().map(|l| l.runs).filter(|&runs| runs > 0);
         let (least, most) = (runs.clone().min().unwrap_or(0), runs.max().unwrap_or(0));
         let counted = match (least, most) {
-            (_, 1) => "single runs".into(),
-            _ if least == most => format!("medians of {most} runs (least–greatest)"),
-            _ => format!("medians of {least} to {most} runs (least–greatest)"),
+            (_, 0) => String::new(),
+            (_, 1) => " Times: single runs, two processes.".into(),
+            _ if least == most => {
+                format!(" Times: medians of {most} runs (least–greatest), two processes.")
+            }
+            _ => format!(
+                " Times: medians of {least} to {most} runs (least–greatest), two processes."
+            ),
         };
         let _ = write!(
             out,
-            "\nSizes: {}. Times: {counted}, two processes, {} thread(s) a party where no row says otherwise. \
+            "\nSizes: {}.{counted} {} thread(s) a party where no row says otherwise. \
              Commit {}. {}; load average {}. All of it took {:.0} s.\n",
             self.sizes, self.threads, self.commit, self.machine, self.machine.load, self.seconds,
         );

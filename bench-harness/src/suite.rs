@@ -145,7 +145,7 @@ impl Suite {
     }
 
     /// What was measured before for `key`, or what `measure` measures; kept in paper mode.
-    fn resumable<T: Serialize + DeserializeOwned>(
+    pub(crate) fn resumable<T: Serialize + DeserializeOwned>(
         &mut self,
         key: &str,
         measure: impl FnOnce(&mut Self) -> Result<T>,

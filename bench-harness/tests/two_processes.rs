@@ -44,6 +44,26 @@ fn every_function_by_every_protocol_over_rings() {
 }
 
 #[test]
+fn products_of_fixed_and_floating_point() {
+    let fixed = Function::MultiplyFixed { shift: 12 };
+    for (function, bits, protocol) in [
+        (Function::MultiplySingle, 32, Protocol::Garbled),
+        (fixed, 32, Protocol::GarbledSilent),
+        (fixed, 32, Protocol::Iknp { radix: 4 }),
+        (fixed, 64, Protocol::Silent { radix: 4 }),
+    ] {
+        runs(&job(function, DomainSpec::Ring(bits), protocol));
+    }
+    for (function, domain, protocol) in [
+        (Function::MultiplySingle, DomainSpec::Ring(31), Protocol::Garbled),
+        (Function::MultiplySingle, DomainSpec::Ring(32), Protocol::Iknp { radix: 4 }),
+        (fixed, DomainSpec::Field(65_537), Protocol::Garbled),
+    ] {
+        assert!(Pair::start(PROGRAM, &job(function, domain, protocol)).is_err());
+    }
+}
+
+#[test]
 fn every_function_over_fields() {
     for (i, function) in
         [Function::Relu, Function::Truncate { shift: 3 }, Function::Divide { d: 49 }]
@@ -54,6 +74,29 @@ fn every_function_over_fields() {
             runs(&job(function, DomainSpec::Field(4_293_918_721), protocol));
         }
     }
+}
+
+/// Both phases are held to their formulas, and nothing is expanded online, by [`Pair::run`] itself.
+#[test]
+fn phases_before_the_input_is_there() {
+    let field = DomainSpec::Field(4_293_918_721);
+    for (function, domain, protocol) in [
+        (Function::Relu, field, Protocol::GarbledAhead),
+        (Function::Relu, DomainSpec::Ring(41), Protocol::GarbledAhead),
+        (Function::Relu, field, Protocol::SilentAhead { radix: 4 }),
+        (
+            Function::TruncatePositive { shift: 12 },
+            DomainSpec::Ring(41),
+            Protocol::SilentAhead { radix: 2 },
+        ),
+    ] {
+        let job = job(function, domain, protocol);
+        let samples = Pair::start(PROGRAM, &job).and_then(|mut pair| pair.run(2));
+        let samples = samples.unwrap_or_else(|e| panic!("{job:?}: {e}"));
+        assert!(samples.iter().all(|s| s.offline_seconds > 0.0 && s.seconds > 0.0), "{samples:?}");
+    }
+    let other = Function::Divide { d: 49 };
+    assert!(Pair::start(PROGRAM, &job(other, field, Protocol::GarbledAhead)).is_err());
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! The evaluator's side: active labels of a tile at a time, from the frames as they arrive.
 
-use crate::circuit::{Output, Step};
+use crate::circuit::{Circuit, Output, Step};
 use crate::garbler::colours;
-use crate::gate::{GateHash, TABLE_BYTES, TILE};
+use crate::gate::{GateHash, Labels, TABLE_BYTES, TILE};
 use crate::protocol::Batch;
 use sci_core::prg::SecretBlocks;
-use sci_core::{Bits, Block, Result};
+use sci_core::{Bits, Block, Prg, Result};
 use sci_ot::Lane;
 use zeroize::Zeroizing;
 
@@ -19,37 +19,99 @@ pub(crate) fn evaluate(
     inputs: &[u64],
 ) -> Result<Zeroizing<Vec<u64>>> {
     let Batch { circuit, n, .. } = *batch;
-    let words = n.div_ceil(TILE);
-    let mut choices = Bits::default();
-    for plane in inputs.chunks_exact(words.max(1)) {
-        choices.extend(&Bits::from_words(n, plane.to_vec())?);
-    }
-    lane.recv.extend_cot(&mut lane.stream, &choices)?;
-    let mut out = Zeroizing::new(vec![0; words * circuit.outputs()]);
-    let mut slots = SecretBlocks::zeros(circuit.slots() * TILE);
-    let slots = slots.as_chunks_mut::<TILE>().0;
-    let mut work = Zeroizing::new([[Block::ZERO; TILE]; 2]);
-    let [first, second] = &mut *work;
-    let mut hash = GateHash::new(batch.start);
+    choose(lane, n, inputs)?;
+    let mut tile = Tile::new(batch);
     for (at, m) in batch.tiles() {
         let mut labels = batch.labels(at);
         let frame = lane.stream.recv("garbled tables", batch.frame_bytes(m))?;
         let (corrections, tables) = frame.split_at(m * batch.correction_bytes());
-        let corrections = corrections.as_chunks::<16>().0;
         for (i, slot) in circuit.evaluator.iter().enumerate() {
-            let bits = inputs[i * words + at];
-            let active = &mut slots[*slot][..m];
-            lane.recv.cot_pads(i * n + at * TILE, active);
-            for (j, (label, bytes)) in active.iter_mut().zip(&corrections[i * m..]).enumerate() {
-                *label ^= Block::from_bytes(*bytes).and_mask((bits >> j & 1).wrapping_neg());
-            }
+            let active = &mut tile.slots()[*slot][..m];
+            own_labels(lane, batch, [i, at], inputs, corrections, active);
         }
         for slot in &circuit.garbler {
-            labels.fill_blocks(&mut slots[*slot][..m]);
+            labels.fill_blocks(&mut tile.slots()[*slot][..m]);
         }
+        tile.run(at, m, batch, &mut labels, tables);
+    }
+    Ok(tile.out)
+}
+
+/// Enters the choices of the OTs: one flight.
+pub(crate) fn choose(lane: &mut Lane, n: usize, inputs: &[u64]) -> Result<()> {
+    let mut choices = Bits::default();
+    for plane in inputs.chunks_exact(n.div_ceil(TILE).max(1)) {
+        choices.extend(&Bits::from_words(n, plane.to_vec())?);
+    }
+    lane.recv.extend_cot(&mut lane.stream, &choices)
+}
+
+/// The active labels of one of the evaluator's inputs in a tile, from the pads of its OTs and the corrections of
+/// the tile's frame.
+pub(crate) fn own_labels(
+    lane: &Lane,
+    batch: &Batch<'_>,
+    [input, at]: [usize; 2],
+    inputs: &[u64],
+    corrections: &[u8],
+    active: &mut [Block],
+) {
+    let (n, m) = (batch.n, active.len());
+    let bits = inputs[input * n.div_ceil(TILE) + at];
+    lane.recv.cot_pads(input * n + at * TILE, active);
+    let corrections = &corrections.as_chunks::<16>().0[input * m..];
+    for (j, (label, bytes)) in active.iter_mut().zip(corrections).enumerate() {
+        *label ^= Block::from_bytes(*bytes).and_mask((bits >> j & 1).wrapping_neg());
+    }
+}
+
+/// The evaluation of one tile after another.
+pub(crate) struct Tile<'a> {
+    circuit: &'a Circuit,
+    hash: GateHash,
+    /// Active labels.
+    slots: SecretBlocks,
+    /// Copies of the labels that a step reads, since its output may take their slot.
+    work: Zeroizing<[Labels; 2]>,
+    /// Planes of the outputs xor the garbler's colours.
+    pub(crate) out: Zeroizing<Vec<u64>>,
+    /// Words of a plane.
+    words: usize,
+}
+
+impl<'a> Tile<'a> {
+    pub(crate) fn new(batch: &Batch<'a>) -> Self {
+        let Batch { circuit, n, start, .. } = *batch;
+        let words = n.div_ceil(TILE);
+        Self {
+            circuit,
+            hash: GateHash::new(start),
+            slots: SecretBlocks::zeros(circuit.slots() * TILE),
+            work: Zeroizing::new([[Block::ZERO; TILE]; 2]),
+            out: Zeroizing::new(vec![0; words * circuit.outputs()]),
+            words,
+        }
+    }
+
+    pub(crate) fn slots(&mut self) -> &mut [Labels] {
+        self.slots.as_chunks_mut::<TILE>().0
+    }
+
+    /// From the active labels of all inputs, which are in their slots, and the tables; `labels` goes on where the
+    /// garbler's masks come from.
+    pub(crate) fn run(
+        &mut self,
+        at: usize,
+        m: usize,
+        batch: &Batch<'_>,
+        labels: &mut Prg,
+        tables: &[u8],
+    ) {
+        let slots = self.slots.as_chunks_mut::<TILE>().0;
+        let [first, second] = &mut *self.work;
         let mut tables = tables.as_chunks::<TABLE_BYTES>().0.chunks_exact(m);
         let mut ands = 0;
-        for step in &circuit.steps {
+        for step in &self.circuit.steps {
             match *step {
                 Step::Xor { inputs: [a, b], out } => {
                     *first = slots[a];
@@ -61,7 +123,7 @@ pub(crate) fn evaluate(
                     let tweak = batch.tweak(at, m, ands);
                     let table = tables.next().unwrap_or_default();
                     let out = &mut slots[out][..m];
-                    hash.evaluate(tweak, [&first[..m], &second[..m]], out, table);
+                    self.hash.evaluate(tweak, [&first[..m], &second[..m]], out, table);
                     ands += 1;
                 }
                 Step::Mask { input, out } => {
@@ -73,8 +135,8 @@ pub(crate) fn evaluate(
             }
         }
         let valid = u64::MAX >> (TILE - m);
-        for (i, output) in circuit.outputs.iter().enumerate() {
-            out[i * words + at] = match *output {
+        for (i, output) in self.circuit.outputs.iter().enumerate() {
+            self.out[i * self.words + at] = match *output {
                 Output::Constant(bit) => u64::from(bit).wrapping_neg() & valid,
                 Output::Slot { slot, inverted } => {
                     colours(&slots[slot][..m]) ^ (u64::from(inverted).wrapping_neg() & valid)
@@ -82,5 +144,4 @@ pub(crate) fn evaluate(
             };
         }
     }
-    Ok(out)
 }

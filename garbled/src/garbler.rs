@@ -5,7 +5,7 @@ use crate::gate::{GateHash, Labels, TABLE_BYTES, TILE};
 use crate::protocol::Batch;
 use sci_core::prg::SecretBlocks;
 use sci_core::{Block, Prg, Result};
-use sci_ot::Lane;
+use sci_ot::{Lane, OtSender};
 use zeroize::Zeroizing;
 
 /// What the garbler has afterwards, as bit planes: one word of each plane a tile.
@@ -22,33 +22,14 @@ pub(crate) struct Garbled {
 pub(crate) fn garble(lane: &mut Lane, batch: &Batch<'_>, inputs: &[u64]) -> Result<Garbled> {
     let Batch { circuit, n, .. } = *batch;
     lane.send.extend_cot(&mut lane.stream, n * circuit.evaluator_inputs())?;
-    let words = n.div_ceil(TILE);
-    let mut garbled = Garbled {
-        colours: Zeroizing::new(vec![0; words * circuit.outputs()]),
-        masks: Zeroizing::new(vec![0; words * circuit.masks()]),
-    };
-    let Block([low, high]) = lane.prg.next_block();
-    let mut tile = Tile {
-        circuit,
-        delta: Block([low | 1, high]),
-        hash: GateHash::new(batch.start),
-        slots: SecretBlocks::zeros(circuit.slots() * TILE),
-        pads: SecretBlocks::zeros(2 * TILE),
-        work: Zeroizing::new([[Block::ZERO; TILE]; 2]),
-        words,
-    };
+    let mut garbled = Garbled::new(batch);
+    let mut tile = Tile::new(batch, lane.prg.next_block());
     for (at, m) in batch.tiles() {
         let mut labels = batch.labels(at);
         let Lane { stream, send, .. } = &mut *lane;
         stream.send_with(batch.frame_bytes(m), |frame| {
             let (corrections, tables) = frame.split_at_mut(m * batch.correction_bytes());
-            for (i, (slot, corrections)) in
-                circuit.evaluator.iter().zip(corrections.chunks_exact_mut(16 * m)).enumerate()
-            {
-                let pads = &mut tile.pads.as_chunks_mut::<2>().0[..m];
-                send.cot_pads(i * n + at * TILE, pads);
-                tile.offer(*slot, m, corrections);
-            }
+            tile.offer_all(&**send, at, m, n, corrections);
             tile.own_inputs(at, m, inputs, &mut labels);
             tile.run(at, m, batch, &mut labels, tables, &mut garbled);
         })?;
@@ -56,9 +37,21 @@ pub(crate) fn garble(lane: &mut Lane, batch: &Batch<'_>, inputs: &[u64]) -> Resu
     Ok(garbled)
 }
 
-struct Tile<'a> {
+impl Garbled {
+    /// Room for those of a batch.
+    pub(crate) fn new(batch: &Batch<'_>) -> Self {
+        let (circuit, words) = (batch.circuit, batch.n.div_ceil(TILE));
+        Self {
+            colours: Zeroizing::new(vec![0; words * circuit.outputs()]),
+            masks: Zeroizing::new(vec![0; words * circuit.masks()]),
+        }
+    }
+}
+
+/// The garbling of one tile after another.
+pub(crate) struct Tile<'a> {
     circuit: &'a Circuit,
-    delta: Block,
+    pub(crate) delta: Block,
     hash: GateHash,
     /// Zero labels.
     slots: SecretBlocks,
@@ -70,9 +63,41 @@ struct Tile<'a> {
     words: usize,
 }
 
-impl Tile<'_> {
-    fn slots(&mut self) -> &mut [Labels] {
+impl<'a> Tile<'a> {
+    /// With Delta from a random block.
+    pub(crate) fn new(batch: &Batch<'a>, Block([low, high]): Block) -> Self {
+        let Batch { circuit, n, start, .. } = *batch;
+        Self {
+            circuit,
+            delta: Block([low | 1, high]),
+            hash: GateHash::new(start),
+            slots: SecretBlocks::zeros(circuit.slots() * TILE),
+            pads: SecretBlocks::zeros(2 * TILE),
+            work: Zeroizing::new([[Block::ZERO; TILE]; 2]),
+            words: n.div_ceil(TILE),
+        }
+    }
+
+    pub(crate) fn slots(&mut self) -> &mut [Labels] {
         self.slots.as_chunks_mut::<TILE>().0
+    }
+
+    /// All inputs of the evaluator, from the OTs of a batch of `n`.
+    pub(crate) fn offer_all(
+        &mut self,
+        send: &dyn OtSender,
+        at: usize,
+        m: usize,
+        n: usize,
+        corrections: &mut [u8],
+    ) {
+        let slots = self.circuit.evaluator.iter();
+        for (i, (slot, corrections)) in slots.zip(corrections.chunks_exact_mut(16 * m)).enumerate()
+        {
+            let pads = &mut self.pads.as_chunks_mut::<2>().0[..m];
+            send.cot_pads(i * n + at * TILE, pads);
+            self.offer(*slot, m, corrections);
+        }
     }
 
     /// An input of the evaluator: the pad of choice 0 is its zero label, and what travels turns that of choice
@@ -101,7 +126,8 @@ impl Tile<'_> {
         }
     }
 
-    fn run(
+    /// From the zero labels of all inputs, which are in their slots.
+    pub(crate) fn run(
         &mut self,
         at: usize,
         m: usize,

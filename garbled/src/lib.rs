@@ -10,7 +10,10 @@
 //!   makes them: memory is bounded by a tile, whatever the batch;
 //! * [`Garbling`] runs the functions of the papers on it: [`Garbling::compare`], [`Garbling::relu`],
 //!   [`Garbling::divide`], [`Garbling::truncate`] and [`Garbling::avgpool`], over Z_2^l and Z_n, shares in and
-//!   fresh shares out, exact on every input. Beside each stands its cost, to which tests hold what is sent.
+//!   fresh shares out, exact on every input. Beside each stands its cost, to which tests hold what is sent;
+//!
+//! * [`Garbling::multiply_single`] and [`Garbling::multiply_fixed`] multiply floating-point and fixed-point numbers;
+//! * [`ahead`] is ReLU in two phases, as Delphi has it: garbling and OT before the input is known.
 //!
 //! **Hash.** H_i(x) = AES_{k_i}(s) xor s for s = sigma(x), sigma(high || low) = (high xor low) || high,
 //! and k_i = start xor i, one key for each half of each gate of each instance: the tweakable circular correlation
@@ -23,11 +26,14 @@
 //! **Who learns what.** Semi-honest parties learn nothing but their shares. A party's roles alternate
 //! from chunk to chunk, so that both directions of the link carry tables; that favours the baseline.
 
+pub mod ahead;
 pub mod circuit;
 mod evaluator;
 pub mod functions;
 mod garbler;
 mod gate;
+mod multiply;
 mod protocol;
 
+pub use multiply::{multiply_fixed_cost, multiply_single_cost};
 pub use protocol::{Garbling, avgpool_cost, compare_cost, divide_cost, relu_cost, truncate_cost};

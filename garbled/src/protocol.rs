@@ -12,12 +12,13 @@ use sci_core::{BitShares, Bits, Block, Cost, Domain, Error, Party, Prg, Result, 
 use sci_ot::cot::Elements;
 use sci_ot::plan::Plan;
 use sci_ot::{Lane, OtKind, Peer, Role};
+use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// Bytes of the session's hash key and label seed.
 const SEEDS: usize = 32;
 /// Hash calls of an AND gate: four by the garbler, two by the evaluator.
-const HASHES: u64 = 6;
+pub(crate) const HASHES: u64 = 6;
 
 /// What the instances of a chunk have in common.
 #[derive(Clone, Copy)]
@@ -31,6 +32,22 @@ pub(crate) struct Batch<'a> {
     /// Number of the call, and of its first instance here: no other batch has the same.
     call: u64,
     first: usize,
+}
+
+/// A call of a function: the hash key, the seed of its labels, its number.
+#[derive(Clone, Copy)]
+pub(crate) struct Call {
+    start: Block,
+    labels: Block,
+    number: u64,
+}
+
+impl Call {
+    /// The instances of a chunk.
+    pub(crate) fn batch<'a>(&self, circuit: &'a Circuit, range: &Range<usize>) -> Batch<'a> {
+        let Self { start, labels, number: call } = *self;
+        Batch { circuit, n: range.len(), start, labels, call, first: range.start }
+    }
 }
 
 impl Batch<'_> {
@@ -131,10 +148,10 @@ impl<'p> Garbling<'p> {
         }
         let circuit = comparison(bits);
         let plan = plan(values.len(), &circuit);
-        let (start, labels, call) = self.next_call();
+        let call = self.next_call();
         self.peer.map_bits(&plan, |lane, range| {
-            let (first, n) = (range.start, range.len());
-            let batch = Batch { circuit: &circuit, n, start, labels, call, first };
+            let n = range.len();
+            let batch = call.batch(&circuit, &range);
             // The garbler's number is the first input: where the client garbles both are complemented, since a > b
             // iff the complement of b is greater than that of a.
             let server_garbles = (lane.party() == Party::Server) == (lane.role() == Role::Sender);
@@ -196,20 +213,19 @@ impl<'p> Garbling<'p> {
         Ok(Shares::from_canonical(domain, out))
     }
 
-    /// The hash key, the seed of the labels and the number of the next call.
-    fn next_call(&mut self) -> (Block, Block, u64) {
+    /// The next call.
+    pub(crate) fn next_call(&mut self) -> Call {
         self.calls += 1;
-        (self.start, self.labels.next_block(), self.calls)
+        Call { start: self.start, labels: self.labels.next_block(), number: self.calls }
     }
 
     fn run<D: Domain>(&mut self, gadget: &dyn Gadget, x: &Shares<D>) -> Result<Shares<D>> {
         let domain = x.domain();
         let circuit = gadget.circuit();
         let plan = plan(x.len(), circuit);
-        let (start, labels, call) = self.next_call();
+        let call = self.next_call();
         self.peer.map_shares(&plan, domain, |lane, range| {
-            let (first, n) = (range.start, range.len());
-            let batch = Batch { circuit, n, start, labels, call, first };
+            let batch = call.batch(circuit, &range);
             match lane.role() {
                 Role::Sender => garbler(lane, gadget, &batch, domain, &x.values()[range]),
                 Role::Receiver => evaluator(lane, gadget, &batch, domain, &x.values()[range]),
@@ -230,12 +246,7 @@ fn garbler<D: Domain>(
     let inputs = planes(&words, gadget.widths());
     let Garbled { colours, masks } = garble(lane, batch, &inputs)?;
     if gadget.decoded() {
-        let words = batch.n.div_ceil(TILE).max(1);
-        let mut decoding = Bits::default();
-        for plane in colours.chunks_exact(words) {
-            decoding.extend(&Bits::from_words(batch.n, plane.to_vec())?);
-        }
-        lane.stream.send_with(decoding.wire_len(), |out| decoding.write(out))?;
+        send_decoding(lane, batch.n, &colours)?;
         return Ok(entered.shares);
     }
     let mut shares = values(&masks, domain.bits(), batch.n);
@@ -255,15 +266,39 @@ fn evaluator<D: Domain>(
     if !gadget.decoded() {
         return Ok(values(&out, domain.bits(), batch.n));
     }
-    let len = domain.bits() as usize * batch.n;
+    let decoding = recv_decoding(lane, batch)?;
+    decode(lane, domain, batch.n, &decoding, &mut out)
+}
+
+/// Sends the colours of the outputs.
+pub(crate) fn send_decoding(lane: &mut Lane, n: usize, colours: &[u64]) -> Result<()> {
+    let mut decoding = Bits::default();
+    for plane in colours.chunks_exact(n.div_ceil(TILE).max(1)) {
+        decoding.extend(&Bits::from_words(n, plane.to_vec())?);
+    }
+    lane.stream.send_with(decoding.wire_len(), |out| decoding.write(out))
+}
+
+/// Receives what [`send_decoding`] sends.
+pub(crate) fn recv_decoding(lane: &mut Lane, batch: &Batch<'_>) -> Result<Bits> {
+    let len = batch.circuit.outputs() * batch.n;
     let frame = lane.stream.recv("colours of the output", len.div_ceil(8))?;
-    let decoding = Bits::read(len, &frame)?;
-    let words = batch.n.div_ceil(TILE).max(1);
-    for (i, plane) in out.chunks_exact_mut(words).enumerate() {
-        let colours = decoding.slice(i * batch.n..(i + 1) * batch.n);
+    Bits::read(len, &frame)
+}
+
+/// The elements that the planes of an evaluation hold.
+pub(crate) fn decode<D: Domain>(
+    lane: &mut Lane,
+    domain: D,
+    n: usize,
+    decoding: &Bits,
+    out: &mut [u64],
+) -> Result<Elements> {
+    for (i, plane) in out.chunks_exact_mut(n.div_ceil(TILE).max(1)).enumerate() {
+        let colours = decoding.slice(i * n..(i + 1) * n);
         plane.iter_mut().zip(colours.words()).for_each(|(out, colours)| *out ^= colours);
     }
-    let shares = values(&out, domain.bits(), batch.n);
+    let shares = values(out, domain.bits(), n);
     if shares.iter().all(|&share| domain.is_canonical(share)) {
         return Ok(shares);
     }
@@ -273,7 +308,7 @@ fn evaluator<D: Domain>(
 }
 
 /// Bit planes of the words of all elements.
-fn planes(words: &[&[u64]], widths: &[u32]) -> Zeroizing<Vec<u64>> {
+pub(crate) fn planes(words: &[&[u64]], widths: &[u32]) -> Zeroizing<Vec<u64>> {
     let per_plane = words.first().map_or(0, |word| word.len().div_ceil(TILE));
     let total: u32 = widths.iter().sum();
     let mut out = Zeroizing::new(vec![0; total as usize * per_plane]);
@@ -287,13 +322,13 @@ fn planes(words: &[&[u64]], widths: &[u32]) -> Zeroizing<Vec<u64>> {
 }
 
 /// The elements that planes hold.
-fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
+pub(crate) fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
     let mut out = Zeroizing::new(vec![0; n]);
     from_bit_planes(planes, bits, &mut out, n.div_ceil(TILE));
     out
 }
 
-fn plan(n: usize, circuit: &Circuit) -> Plan {
+pub(crate) fn plan(n: usize, circuit: &Circuit) -> Plan {
     // The rows of the OTs; tables are made and used a tile at a time.
     Plan::new(n, 16 * circuit.evaluator_inputs())
 }
@@ -317,7 +352,7 @@ fn places(geometry: &PoolGeometry) -> Vec<(u64, Vec<usize>)> {
 }
 
 /// The cost of a circuit whose garbler reveals `decoded` output bits.
-fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usize) -> Cost {
+pub(crate) fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usize) -> Cost {
     plan(n, circuit).cost(|n, garbler| {
         let inputs = n * circuit.evaluator_inputs();
         let tables = (n * circuit.ands()) as u64;

@@ -57,6 +57,20 @@ pub trait CotSender: Send {
         Ok(())
     }
 
+    /// Does, ahead of need, what the next `n` instances take besides messages of their own; nothing if the engine has
+    /// no such work. To be called by both parties at the same point ([`crate::Peer::expand_ahead`]).
+    ///
+    /// # Errors
+    /// As [`CotSender::extend_cot`].
+    fn expand(&mut self, _stream: &mut Stream, _n: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many instances have been extended so far for which [`CotSender::expand`] has work to do.
+    fn taken(&self) -> u64 {
+        0
+    }
+
     /// Extends by `n` instances whose choices are uniform.
     ///
     /// # Errors
@@ -83,6 +97,19 @@ pub trait CotReceiver: Send {
     /// As [`CotReceiver::extend_cot`].
     fn prepare(&mut self, _stream: &mut Stream, _n: usize) -> Result<()> {
         Ok(())
+    }
+
+    /// As [`CotSender::expand`].
+    ///
+    /// # Errors
+    /// As [`CotReceiver::extend_cot`].
+    fn expand(&mut self, _stream: &mut Stream, _n: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// As [`CotSender::taken`].
+    fn taken(&self) -> u64 {
+        0
     }
 
     /// Extends by `n` instances and returns their choices, which are uniform.

@@ -13,6 +13,7 @@
 pub mod base;
 pub mod chosen;
 pub mod cot;
+pub mod demand;
 mod extension;
 pub mod iknp;
 pub mod kind;

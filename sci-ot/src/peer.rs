@@ -87,7 +87,7 @@ pub struct Lane {
     pub recv: Box<dyn OtReceiver>,
     /// Local randomness.
     pub prg: Prg,
-    party: Party,
+    pub(crate) party: Party,
     leader: Party,
     settings: Settings,
 }
@@ -151,7 +151,7 @@ struct Foundation {
 pub struct Peer {
     session: Session,
     main: Stream,
-    lanes: Vec<Lane>,
+    pub(crate) lanes: Vec<Lane>,
     permits: Arc<Permits>,
     settings: Settings,
     /// Who expands silent OT ahead of need.

@@ -200,3 +200,64 @@ fn short_messages_of_every_shape() {
         }
     }
 }
+
+/// After an expansion ahead of exactly what a part takes, the part itself expands nothing, whatever the number of
+/// lanes, the state of the pools and the workers; a demand that was met too often or too little does no harm.
+#[test]
+fn what_is_expanded_ahead_is_not_expanded_again() {
+    let options = SessionOptions { threads: 4, ..patient() };
+    let part = |peer: &mut sci_ot::Peer| {
+        let mut figures = Vec::new();
+        for n in [1, 300, 30_000, 250_000] {
+            let plan = Plan::pieces(6 * n, n);
+            let run = |peer: &mut sci_ot::Peer| {
+                peer.map_chunks(&plan, |lane, range| both_ways(lane, range.len()))
+            };
+            let offline = |peer: &sci_ot::Peer| *peer.session().stats().phase(Phase::Offline);
+            let before = peer.taken();
+            run(peer)?;
+            let demand = peer.taken().since(&before);
+            assert_eq!(demand.total(), 12 * n as u64);
+            let start = offline(peer);
+            peer.expand_ahead(&demand)?;
+            let expanded = offline(peer);
+            let directions = run(peer)?;
+            let after = offline(peer);
+            assert_eq!(expanded.bytes(), after.bytes(), "{n}: an expansion online");
+            figures.push((n, expanded.bytes() - start.bytes(), directions));
+            // Twice as many as are taken, and then half of them.
+            peer.expand_ahead(&demand)?;
+            peer.expand_ahead(&demand)?;
+        }
+        Ok(figures)
+    };
+    let (server, client) = run_peers_with(options, silent(16), part, part).unwrap();
+    let mut sent = 0;
+    for ((n, bytes, server), (_, same, client)) in server.value.iter().zip(&client.value) {
+        assert_eq!(bytes, same);
+        sent += bytes;
+        for ([a, b], [c, d]) in server.iter().zip(client) {
+            for (sent, got) in [(a, d), (c, b)] {
+                for (i, (pair, chosen)) in sent.pairs.iter().zip(&got.chosen).enumerate() {
+                    let choice = usize::from(got.choices.get(i));
+                    assert!(pair[choice] == *chosen && pair[1 - choice] != *chosen, "{n}: {i}");
+                }
+            }
+        }
+    }
+    assert!(sent > 0);
+}
+
+#[test]
+fn nothing_is_expanded_ahead_of_iknp() {
+    let (server, client) = run_both(Settings::default(), |_, peer| {
+        peer.map_chunks(&Plan::whole(500), |lane, range| both_ways(lane, range.len()))?;
+        let demand = peer.taken();
+        peer.expand_ahead(&demand)?;
+        Ok(demand.total())
+    })
+    .unwrap();
+    assert_eq!([server.value, client.value], [0, 0]);
+    let bytes = 2 * OtKind::Iknp.cot_bytes(500);
+    assert_eq!(server.totals.bytes_sent + client.totals.bytes_sent, bytes);
+}

@@ -1,6 +1,12 @@
 //! The tables and figures: what is run, and beside what it is put.
 
+pub mod accuracy;
+pub mod accuracy_over_scale;
+pub mod appendix_g_networks;
+pub mod appendix_h_avgpool;
 pub mod bitwidth_scaling;
+pub mod cryptflow_table1_products;
+pub mod cryptflow_table7_2pc;
 pub mod depth_scaling;
 pub mod figure1_scaling;
 pub mod link_scaling;
@@ -9,6 +15,7 @@ pub mod table2_relu;
 pub mod table3_avgpool;
 pub mod table4_relu_layers;
 pub mod table5_delphi;
+pub mod table6_delphi_online;
 pub mod table7_networks;
 pub mod thread_scaling;
 pub mod truncation_vs_gc;
@@ -19,12 +26,13 @@ use crate::result::Line;
 use crate::suite::{Suite, Table};
 
 /// All of them, in the order of the papers.
-pub const ALL: [Table; 12] = [
+pub const ALL: [Table; 19] = [
     table1_millionaires::TABLE,
     table2_relu::TABLE,
     table3_avgpool::TABLE,
     table4_relu_layers::TABLE,
     table5_delphi::TABLE,
+    table6_delphi_online::TABLE,
     table7_networks::TABLE,
     figure1_scaling::TABLE,
     truncation_vs_gc::TABLE,
@@ -32,6 +40,12 @@ pub const ALL: [Table; 12] = [
     link_scaling::TABLE,
     depth_scaling::TABLE,
     thread_scaling::TABLE,
+    accuracy::TABLE,
+    accuracy_over_scale::TABLE,
+    appendix_g_networks::TABLE,
+    appendix_h_avgpool::TABLE,
+    cryptflow_table1_products::TABLE,
+    cryptflow_table7_2pc::TABLE,
 ];
 
 /// The prime below 2^32 that the reference implementation of SCI-HE uses: 1 mod 2^14.
@@ -106,8 +120,13 @@ impl Layer<'_> {
 }
 
 /// Puts garbled circuits with IKNP beside every other line of the same case, link and metric.
-pub(crate) fn beside_garbled(mut lines: Vec<Line>) -> Vec<Line> {
-    let baseline = Protocol::Garbled.to_string();
+pub(crate) fn beside_garbled(lines: Vec<Line>) -> Vec<Line> {
+    beside(lines, Protocol::Garbled)
+}
+
+/// Puts another form of garbled circuits there.
+pub(crate) fn beside(mut lines: Vec<Line>, baseline: Protocol) -> Vec<Line> {
+    let baseline = baseline.to_string();
     let of_baseline: Vec<Line> = lines.iter().filter(|l| l.protocol == baseline).cloned().collect();
     for line in lines.iter_mut().filter(|line| line.protocol != baseline) {
         let same = of_baseline.iter().find(|other| {

@@ -4,8 +4,10 @@
 //! anything. [`Builder::finish`] drops what no output depends on and assigns slots by the last use of
 //! each wire, so that the memory of a run is the largest number of wires that live at a time.
 
+mod float;
 mod words;
 
+pub use float::SINGLE_BITS;
 pub use words::constant;
 
 use std::collections::BTreeMap;

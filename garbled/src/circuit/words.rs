@@ -22,7 +22,7 @@ fn extend(word: &[Bit], width: usize) -> Word {
 
 impl Builder {
     /// a + b + carry and the carry out; both words of the same width w, w ANDs.
-    fn add_with(&mut self, a: &[Bit], b: &[Bit], mut carry: Bit) -> (Word, Bit) {
+    pub(super) fn add_with(&mut self, a: &[Bit], b: &[Bit], mut carry: Bit) -> (Word, Bit) {
         let mut sum = Vec::with_capacity(a.len());
         for (&a, &b) in a.iter().zip(b) {
             let (x, y) = (self.xor(a, carry), self.xor(b, carry));
@@ -78,6 +78,43 @@ impl Builder {
         sum.push(carry);
         let (reduced, large) = self.subtract(&sum, &constant(n.into(), width as u32 + 1));
         self.select(large, &reduced[..width], &sum[..width])
+    }
+
+    /// a b, as wide as both together: v w ANDs for the bits of v and w bits and (w - 1) v for their sum.
+    pub fn multiply(&mut self, a: &[Bit], b: &[Bit]) -> Word {
+        self.multiply_modulo(a, b, a.len() + b.len())
+    }
+
+    /// a b mod 2^width, w^2 - w + 1 ANDs for words and a result of w bits.
+    pub fn multiply_modulo(&mut self, a: &[Bit], b: &[Bit], width: usize) -> Word {
+        let mut out = Word::with_capacity(width);
+        // What is known of the sum above the bits that are final.
+        let mut above: Word = Vec::new();
+        for (i, &bit) in b.iter().enumerate().take(width) {
+            let row = self.gate(bit, &a[..a.len().min(width - i)]);
+            let (mut sum, carry) = self.add(&row, &above);
+            sum.push(carry);
+            sum.truncate(width - i);
+            out.push(sum.remove(0));
+            above = sum;
+        }
+        out.extend(above);
+        extend(&out, width)
+    }
+
+    /// Whether all bits are 1: one AND less than there are bits.
+    pub fn all(&mut self, bits: impl IntoIterator<Item = Bit>) -> Bit {
+        bits.into_iter().fold(ONE, |all, bit| self.and(all, bit))
+    }
+
+    /// Whether any bit is 1.
+    pub fn any(&mut self, bits: &[Bit]) -> Bit {
+        !self.all(bits.iter().map(|&bit| !bit))
+    }
+
+    /// a or b: one AND.
+    pub fn or(&mut self, a: Bit, b: Bit) -> Bit {
+        !self.and(!a, !b)
     }
 
     /// y + r mod 2^w for a uniform r of the garbler's that nobody has to send: one AND a bit but the last.

@@ -84,6 +84,19 @@ impl GarbledDomain for Field {
         let widths = vec![eta, width, width, eta];
         Box::new(FieldFunction { field: self, circuit, widths, kind: Kind::Divide { d } })
     }
+
+    /// 3 eta gates for x, eta for its sign, eta for the MUX and 3 eta for the sum with r: 8 eta at most.
+    fn masked_relu(self) -> Circuit {
+        let (n, eta) = (self.n(), self.bits());
+        let mut b = Builder::default();
+        let own = b.garbler_word(eta);
+        let (other, r) = (b.evaluator_word(eta), b.evaluator_word(eta));
+        let x = b.add_modular(&own, &other, n);
+        let negative = b.greater(&x, &constant(u128::from(n.div_ceil(2) - 1), eta));
+        let y = b.gate(!negative, &x);
+        let out = b.add_modular(&y, &r, n);
+        b.finish(&out)
+    }
 }
 
 impl Gadget for FieldFunction {

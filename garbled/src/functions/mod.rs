@@ -16,7 +16,10 @@
 //! output: eta bits beside the formulas of the papers, which do not count them.
 
 mod field;
+mod multiply;
 mod ring;
+
+pub use multiply::{fixed_multiplication, single_multiplication, single_product};
 
 use crate::circuit::{Builder, Circuit};
 use sci_core::{Domain, Error, Prg, Result};
@@ -56,6 +59,10 @@ pub trait GarbledDomain: Domain {
 
     /// The circuit of floor(x / d), d > 0, by the signed view.
     fn divide(self, d: u64) -> Box<dyn Gadget>;
+
+    /// max(x_0 + x_1, 0) + r, where nothing of x_0 can be prepared: the garbler enters x_0, the evaluator x_1 and r, its
+    /// output is in the clear.
+    fn masked_relu(self) -> Circuit;
 }
 
 pub(crate) fn checked_divisor(d: u64) -> Result<u64> {

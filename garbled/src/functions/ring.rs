@@ -51,6 +51,18 @@ impl GarbledDomain for Ring {
             out
         })
     }
+
+    /// 3l - 2 gates, as in [`GarbledDomain::relu`].
+    fn masked_relu(self) -> Circuit {
+        let mut b = Builder::default();
+        let own = b.garbler_word(self.bits());
+        let (other, r) = (b.evaluator_word(self.bits()), b.evaluator_word(self.bits()));
+        let x = b.add(&own, &other).0;
+        let positive = split_sign(&x).map_or(crate::circuit::ONE, |(sign, _)| !sign);
+        let y = b.gate(positive, &x);
+        let out = b.add(&y, &r).0;
+        b.finish(&out)
+    }
 }
 
 impl Gadget for RingFunction {

@@ -143,6 +143,14 @@ impl CotSender for SilentOtSender {
         self.pool.lock().take(stream, self.rows.missing(n))
     }
 
+    fn expand(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.pool.lock().stock_up(stream, n.saturating_sub(self.rows.ready))
+    }
+
+    fn taken(&self) -> u64 {
+        self.pool.lock().taken() - self.rows.ready as u64
+    }
+
     fn extend_cot(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
         self.extend_random(stream, n)?;
         let frame = stream.recv("OT choice corrections", n.div_ceil(8))?;
@@ -256,6 +264,14 @@ impl SilentOtReceiver {
 impl CotReceiver for SilentOtReceiver {
     fn prepare(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
         self.pool.lock().take(stream, self.rows.missing(n))
+    }
+
+    fn expand(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.pool.lock().stock_up(stream, n.saturating_sub(self.rows.ready))
+    }
+
+    fn taken(&self) -> u64 {
+        self.pool.lock().taken() - self.rows.ready as u64
     }
 
     fn extend_cot(&mut self, stream: &mut Stream, choices: &Bits) -> Result<()> {

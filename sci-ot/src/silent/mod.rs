@@ -24,7 +24,8 @@
 //!
 //! **Ahead of need.** While lanes are at work, cores that no lane wants expand for those that wait for the
 //! link, or for the one lane of a small layer. Only trees of a round that has begun are
-//! expanded ahead: bytes, rounds and outputs are those without it.
+//! expanded ahead: bytes, rounds and outputs are those without it. Who knows what is to come has it expanded
+//! beforehand, as a phase of its own ([`crate::demand`]).
 //!
 //! **Choices.** The receiver sends c xor b for its live choices c, exactly one bit a COT, and the
 //! sender adds Delta to its key where that is 1. The pads are those of IKNP: one AES key an instance,

@@ -63,6 +63,8 @@ pub(super) struct Pool<S> {
     served: u64,
     work: Work,
     stock: Stock,
+    /// How many of those at hand were asked for beforehand: while they last, workers rest.
+    reserved: usize,
 }
 
 /// The trees and the table of a round.
@@ -104,6 +106,7 @@ impl<S: Side> Pool<S> {
             served: 0,
             work: Work::new(),
             stock: Stock::default(),
+            reserved: 0,
         }
     }
 
@@ -122,17 +125,60 @@ impl<S: Side> Pool<S> {
         } else {
             self.take_more(stream, out)
         };
+        self.reserved = self.reserved.saturating_sub(out.len());
         if self.round.is_some() {
             self.terms.bell.ring();
         }
         taken
     }
 
-    /// Beyond what is at hand, and counted.
+    /// How many have been taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.served
+    }
+
+    /// Sees to it that the next `n` are at hand, so that taking them needs neither a message nor work. Both parties
+    /// must call it with the same number at the same point. What workers have done meanwhile makes no difference to
+    /// what is sent: a round begins exactly if fewer than `n` outputs are left of the one before, made or not. Workers
+    /// rest until these are taken: they would do work of later in the time of who asked for it beforehand.
+    pub(super) fn stock_up(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.reserved = n;
+        if n <= self.stock.len() {
+            return Ok(());
+        }
+        self.counted(stream, |pool, stream| pool.fill(stream, n))
+    }
+
+    fn fill(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        while self.stock.len() < n {
+            let missing = n - self.stock.len();
+            let promised = self.served + self.stock.len() as u64;
+            match &self.round {
+                None if self.terms.growth.iknp_serves(promised, missing) => {
+                    let rows = missing.next_multiple_of(128);
+                    self.side.bootstrap(stream, self.stock.add(rows))?;
+                }
+                Some(round) if round.trees_left() > 0 => self.produce(),
+                _ => self.next_round(stream)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Beyond what is at hand.
     fn take_more(&mut self, stream: &mut Stream, out: &mut [Block]) -> Result<()> {
+        self.counted(stream, |pool, stream| pool.make(stream, out))
+    }
+
+    /// Expands, outside the chain of messages of the layer, and counts it.
+    fn counted(
+        &mut self,
+        stream: &mut Stream,
+        expand: impl FnOnce(&mut Self, &mut Stream) -> Result<()>,
+    ) -> Result<()> {
         let (start, before) = (Instant::now(), stream.traffic());
         let depth = stream.suspend_depth();
-        let taken = self.make(stream, out);
+        let taken = expand(self, stream);
         self.chain = self.chain.max(stream.restore_depth(depth));
         let after = stream.traffic();
         let Meter { recorder, threads } = &self.terms.meter;
@@ -232,6 +278,9 @@ impl<S: Side> Pool<S> {
 
 impl<S: Side> Producer for Pool<S> {
     fn wants(&self) -> Option<usize> {
+        if self.reserved > 0 {
+            return None;
+        }
         let at_hand = self.stock.len();
         let has_more = self.round.as_ref().is_some_and(|round| round.trees_left() > 0);
         (has_more && at_hand + BATCH <= AHEAD).then_some(at_hand)

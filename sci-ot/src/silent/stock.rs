@@ -5,7 +5,10 @@ use sci_core::prg::SecretBlocks;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-/// A queue of batches. Buffers are used again and wiped at the end.
+/// Buffers that are kept to be used again.
+const SPARE: usize = 16;
+
+/// A queue of batches. Some buffers are used again; all are wiped at the end.
 #[derive(Default)]
 pub(super) struct Stock {
     batches: VecDeque<Batch>,
@@ -48,7 +51,11 @@ impl Stock {
             if !batch.unused.is_empty() {
                 break;
             }
-            self.spare.extend(self.batches.pop_front().map(|batch| batch.outputs));
+            if let Some(empty) = self.batches.pop_front()
+                && self.spare.len() < SPARE
+            {
+                self.spare.push(empty.outputs);
+            }
         }
         self.len -= taken;
         taken

@@ -170,6 +170,42 @@ fn small_needs_are_served_by_iknp_and_all_is_counted_offline() {
     assert_eq!(client.2, 2);
 }
 
+/// What was asked for beforehand is there, costs nothing when it is taken, and lets workers rest until then.
+#[test]
+fn a_stock_lasts_for_what_it_was_made_for() {
+    fn party<S: Side>(pool: &mut Pool<S>, stream: &mut Stream) -> Vec<Block> {
+        let n = 300_000;
+        pool.stock_up(stream, n).unwrap();
+        assert!((n..n + 2 * side::BATCH).contains(&pool.at_hand()));
+        assert_eq!(pool.taken(), 0);
+        let before = stream.traffic();
+        let mut out = vec![Block::ZERO; n];
+        let (some, rest) = out.split_at_mut(n - 1);
+        pool.take(stream, some).unwrap();
+        assert!(pool.wants().is_none());
+        pool.take(stream, rest).unwrap();
+        assert!(pool.wants().is_some());
+        let after = stream.traffic();
+        assert_eq!(before.payload_sent, after.payload_sent);
+        assert_eq!(before.payload_received, after.payload_received);
+        assert_eq!(pool.taken(), n as u64);
+        // Less than is at hand asks for nothing.
+        let left = pool.at_hand();
+        pool.stock_up(stream, left).unwrap();
+        assert_eq!((stream.traffic().payload_sent, pool.at_hand()), (after.payload_sent, left));
+        out
+    }
+    let (keys, values) = run_pair(
+        |mut session| party(&mut sender(&session, 16), session.stream()),
+        |mut session| party(&mut receiver(&session, 16), session.stream()),
+    );
+    for (key, value) in keys.iter().zip(&values) {
+        assert!(
+            *value == *key ^ Block::from(DELTA).and_mask(u64::from(value.lsb()).wrapping_neg())
+        );
+    }
+}
+
 /// Two pools of the same base OTs share nothing: matrices, noise and secrets differ by round, and
 /// the roots are fresh.
 #[test]
