@@ -58,6 +58,10 @@ fn is_garbled(protocol: &str) -> bool {
     protocol.starts_with("GC") || protocol.contains(": GC")
 }
 
+/// Of a picture with curves: pixels of the plotted area and of a line of its legend.
+const HEIGHT: f64 = 430.0;
+const LEGEND_LINE: f64 = 21.0;
+
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -199,9 +203,16 @@ impl Series {
 fn curves(area: &Area<'_>, title: &str, labels: [&str; 2], lines: &[&Line]) -> Result<()> {
     let series = Series::of(lines);
     let widened = |range: Option<(f64, f64)>| range.map_or(1.0..10.0, |(a, b)| a / 1.5..b * 1.5);
-    let (x, y) = (widened(series.range(|p| p.0)), widened(series.range(|p| p.1)));
-    let chart =
-        builder(area, title).build_cartesian_2d(x.log_scale(), y.log_scale()).map_err(text)?;
+    let (x, mut y) = (widened(series.range(|p| p.0)), widened(series.range(|p| p.1)));
+    // The legend has the top for itself.
+    let legend = LEGEND_LINE * series.0.len() as f64 / HEIGHT;
+    y.end *= (y.end / y.start).powf(legend / (1.0 - legend).max(0.1));
+    // Where there are figures, there is a tick.
+    let mut ticks: Vec<f64> = series.0.iter().flat_map(|(_, p)| p).map(|p| p.0).collect();
+    ticks.sort_by(f64::total_cmp);
+    ticks.dedup();
+    let x = x.log_scale().with_key_points(ticks);
+    let chart = builder(area, title).build_cartesian_2d(x, y.log_scale()).map_err(text)?;
     draw_series(chart, labels, &series, SeriesLabelPosition::UpperLeft)
 }
 

@@ -190,24 +190,22 @@ impl ResultFile {
             );
         }
         let runs = self.lines.iter().map(|l| l.runs).filter(|&runs| runs > 0);
-        let times = match (runs.clone().min(), runs.max()) {
-            (Some(least), Some(most)) => {
-                let counted = match (least, most) {
-                    (_, 1) => "single runs".into(),
-                    _ if least == most => format!("medians of {most} runs (least–greatest)"),
-                    _ => format!("medians of {least} to {most} runs (least–greatest)"),
-                };
-                let threads = self.threads;
-                format!(
-                    " Times: {counted}, two processes, {threads} thread(s) a party where no row says otherwise."
-                )
+        let (least, most) = (runs.clone().min().unwrap_or(0), runs.max().unwrap_or(0));
+        let counted = match (least, most) {
+            (_, 0) => String::new(),
+            (_, 1) => " Times: single runs, two processes.".into(),
+            _ if least == most => {
+                format!(" Times: medians of {most} runs (least–greatest), two processes.")
             }
-            _ => String::new(),
+            _ => format!(
+                " Times: medians of {least} to {most} runs (least–greatest), two processes."
+            ),
         };
         let _ = write!(
             out,
-            "\nSizes: {}.{times} Commit {}. {}; load average {}. All of it took {:.0} s.\n",
-            self.sizes, self.commit, self.machine, self.machine.load, self.seconds,
+            "\nSizes: {}.{counted} {} thread(s) a party where no row says otherwise. \
+             Commit {}. {}; load average {}. All of it took {:.0} s.\n",
+            self.sizes, self.threads, self.commit, self.machine, self.machine.load, self.seconds,
         );
         out
     }

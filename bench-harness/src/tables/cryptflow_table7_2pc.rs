@@ -46,6 +46,8 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
                 ..Run::default()
             };
             let figures = suite.network(&run)?;
+            let (seconds, spread) = figures.spread(|once| once.seconds);
+            let first = figures.first();
             let line = |metric: &str, value: f64| Line {
                 case: name.into(),
                 protocol: format!("ours, {backend}"),
@@ -55,10 +57,8 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
                 extrapolated: 1.0,
                 ..Line::default()
             };
-            let (median, spread) = figures.spread(|once| once.seconds);
-            let runs = figures.runs.len();
-            let time = Line { spread: Some(spread), runs, ..line("seconds", median) };
-            let first = figures.first();
+            let time =
+                Line { spread: Some(spread), runs: figures.runs.len(), ..line("seconds", seconds) };
             let bytes = line("MB", first.bytes as f64 / 1e6);
             let rounds = line("rounds", f64::from(first.rounds));
             let beside = |line: Line| line.beside_paper("cryptflow table7", name, "2PC");

@@ -3,7 +3,7 @@
 use crate::network::Run;
 use crate::pair::Result;
 use crate::plot::Plot;
-use crate::prediction::predict;
+use crate::prediction::{Prediction, predict};
 use crate::result::Line;
 use crate::suite::{Mode, Suite, Table};
 
@@ -39,18 +39,27 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
         Mode::Default => (DEPTHS.as_slice(), 1),
         Mode::Paper => (DEPTHS.as_slice(), DEPTHS.len()),
     };
+    let threads = suite.threads();
+    let run = |model: &str| Run {
+        name: model.into(),
+        model: model.into(),
+        input: Some("random".into()),
+        backend: "auto",
+        fixed: (37, 12),
+        link: "lan",
+        threads,
+        ..Run::default()
+    };
+    // Planning takes most of the time of the default sizes.
+    let predictions: Vec<Result<Prediction>> = std::thread::scope(|scope| {
+        let planning = all.iter().map(|(model, _)| scope.spawn(move || predict(&run(model))));
+        let planning: Vec<_> = planning.collect();
+        let ended = |_| Err("planning ended in a defect".into());
+        planning.into_iter().map(|one| one.join().unwrap_or_else(ended)).collect()
+    });
     let mut lines = Vec::new();
-    for (i, &(model, depth)) in all.iter().enumerate() {
-        let run = Run {
-            name: model.into(),
-            model: model.into(),
-            input: Some("random".into()),
-            backend: "auto",
-            fixed: (37, 12),
-            link: "lan",
-            threads: suite.threads(),
-            ..Run::default()
-        };
+    for (i, (&(model, depth), cost)) in all.iter().zip(predictions).enumerate() {
+        let (run, cost) = (run(model), cost?);
         let line = |protocol: &str, metric: &str, value: f64| Line {
             case: model.into(),
             protocol: protocol.into(),
@@ -62,7 +71,6 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
             ..Line::default()
         };
         let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-        let cost = predict(&run)?;
         lines.extend([
             line("by formula", "GiB", gib(cost.payload + cost.expansion)),
             line("by formula", "rounds", f64::from(cost.rounds)),

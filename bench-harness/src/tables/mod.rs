@@ -38,14 +38,14 @@ pub const ALL: [Table; 19] = [
     truncation_vs_gc::TABLE,
     bitwidth_scaling::TABLE,
     link_scaling::TABLE,
+    depth_scaling::TABLE,
+    thread_scaling::TABLE,
     accuracy::TABLE,
     accuracy_over_scale::TABLE,
     appendix_g_networks::TABLE,
     appendix_h_avgpool::TABLE,
     cryptflow_table1_products::TABLE,
     cryptflow_table7_2pc::TABLE,
-    depth_scaling::TABLE,
-    thread_scaling::TABLE,
 ];
 
 /// The prime below 2^32 that the reference implementation of SCI-HE uses: 1 mod 2^14.
