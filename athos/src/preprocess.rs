@@ -51,7 +51,7 @@ pub struct Preprocess {
     /// A picture: `[height, width]` that its reader resizes to before the crop. Numbers: the shape
     /// without batch dimension.
     pub size: Vec<usize>,
-    /// Side of the centred square of a picture that is kept.
+    /// Side of the centred square of a picture that is kept. Without `size` any picture that is large enough will do.
     pub crop: Option<usize>,
     /// Channels as the network wants them; pictures are given as gray or RGB.
     pub order: ChannelOrder,

@@ -44,6 +44,19 @@ fn planes_of_a_colour_picture_and_of_a_grey_one() {
 }
 
 #[test]
+fn a_crop_without_a_size_takes_the_middle() {
+    let rule = Preprocess { crop: Some(1), ..Default::default() };
+    let grey = GrayImage::from_fn(3, 5, |x, y| image::Luma([(10 * y + x) as u8]));
+    let grey = one("a.png", &png(|to| grey.write_to(to, ImageFormat::Png).unwrap())).unwrap();
+    assert_eq!(prepared(&grey, &[1, 1, 1, 1], &rule).unwrap(), [21.]);
+    let larger = Preprocess { crop: Some(4), ..rule.clone() };
+    let failure = prepared(&grey, &[1, 1, 4, 4], &larger).unwrap_err();
+    assert!(failure.message.contains("at least 4 x 4"), "{failure}");
+    let exact = Preprocess { size: vec![3, 3], ..rule };
+    assert!(prepared(&grey, &[1, 1, 1, 1], &exact).is_err());
+}
+
+#[test]
 fn alpha_only_if_it_says_nothing() {
     let file = |alpha| {
         let image = RgbaImage::from_pixel(1, 1, Rgba([1, 2, 3, alpha]));
