@@ -45,10 +45,6 @@
 //! | 2^19 | 1900 | 13 | 395,200 | 15,007,744 | 0.21 | 140.7 |
 //!
 //! (usable when the next round is of the same set; the estimate is explained in SECURITY.md).
-//! **Memory**, the peak of each of two processes over TCP, four lanes (`cargo run --release -p truncation
-//! --example memory`): with both directions of all lanes in the largest set and through its first refill
-//! 118 MiB at one party and 101 at the other, of which tables are 64, and 128 if all refills fell together. A
-//! ReLU over 2^20 elements at l = 32 takes 59 and 40 MiB beyond that, input and output included.
 //!
 //! Expansion counts apart, as phase `offline` of the layer [`LAYER`]: bytes exactly, seconds as this
 //! lane's share of the cores; what was done ahead takes no lane's time. A refill is one flight from
