@@ -165,7 +165,9 @@ fn an_input_that_does_not_fit_stays_with_the_client() {
     infer(&address, &[]).failed(1, &["64", "30"]);
     let ran = server.wait();
     ran.failed(1, &["input"]);
-    assert!(!ran.stderr.contains("30"), "the server hears nothing of the client's input: {ran:?}");
+    // Ports and digests may contain any digits.
+    let error = ran.stderr.lines().find(|line| line.starts_with("error:")).unwrap();
+    assert!(!error.contains("30"), "the server hears nothing of the client's input: {ran:?}");
 }
 
 #[test]
