@@ -180,18 +180,43 @@ fn row(
         same_count(tensor, numbers.len())?;
         return Ok(Zeroizing::new(rule.apply_numbers(numbers)?));
     };
+    let [rows, columns] = rule.size.as_slice().try_into().unwrap_or([rows, columns]);
+    let wanted = channels.saturating_mul(rows).saturating_mul(columns);
+    if numbers.len() != wanted {
+        let expected = format!("{wanted} (pixels of shape {channels}x{rows}x{columns})");
+        return Err(Failure::invalid("number of values", expected, numbers.len()));
+    }
+    let pixels: Option<Vec<u8>> =
+        numbers.iter().map(|&x| (f64::from(x as u8) == x).then_some(x as u8)).collect();
+    let pixels = pixels.map(Zeroizing::new);
+    let pixels =
+        pixels.ok_or_else(|| Failure::invalid("pixels", "whole numbers 0..=255", "others"))?;
+    picture(tensor, Some(rule), &pixels, [channels, rows, columns], Layout::Planar)
+}
+
+/// Checks a picture against what the program wants; returns the channels to give it: a grey one
+/// becomes a colour one if need be.
+fn fit_picture(
+    tensor: &TensorInfo,
+    rule: &Preprocess,
+    [channels, height, width]: [usize; 3],
+) -> Result<usize> {
+    let &[1, wanted, rows, columns] = tensor.shape.as_slice() else {
+        let expected = format!("numbers of shape {}", shape_text(&tensor.shape));
+        return Err(Failure::invalid("input", expected, "a picture"));
+    };
     // Without a size of its own a rule that crops takes the middle of any picture that is large enough.
     let (least, exact) = match (<[usize; 2]>::try_from(rule.size.as_slice()), rule.crop) {
         (Ok(size), _) => (size, true),
         (Err(_), Some(side)) => ([side; 2], false),
         (Err(_), None) => ([rows, columns], true),
     };
+    let [rows, columns] = least;
     let fits = match exact {
         true => [height, width] == least,
-        false => height >= least[0] && width >= least[1],
+        false => height >= rows && width >= columns,
     };
     if !fits {
-        let [rows, columns] = least;
         let bound = if exact { "" } else { "at least " };
         return Err(Failure::invalid(
             "picture",
