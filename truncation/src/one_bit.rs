@@ -15,7 +15,7 @@
 //! unknown, one COT of s bits where it is known.
 //!
 //! **Cost** with IKNP in bits: F_MILL on l bits and lambda + s; lambda + s with known sign. With silent OT
-//! at l = 32, s = 12, m = 4: 321 and 13. Rounds: 4 + ceil(log2 q), and 2.
+//! at l = 32, s = 12, m = 4: 306 and 13. Rounds: 4 + ceil(log2 q), and 2.
 
 use crate::Sign;
 use crate::truncate::{overflow_input, shifted, wrap_factor, wrap_known};

@@ -104,7 +104,7 @@ fn costs_are_those_documented() {
     };
     let one_bit = |sign, settings| cost(sign, Exactness::OneBitError, settings);
     let silent = Settings::over(OtKind::Silent);
-    assert_eq!(one_bit(Sign::Unknown, silent), (321, 7));
+    assert_eq!(one_bit(Sign::Unknown, silent), (306, 7));
     assert_eq!(one_bit(Sign::NonNegative, silent), (13, 2));
     let iknp = Settings { radix: 7, ..Settings::over(OtKind::Iknp) };
     assert_eq!(one_bit(Sign::Unknown, iknp), (2930 + 140, 7));
