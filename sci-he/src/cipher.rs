@@ -19,7 +19,7 @@ mod secret;
 
 pub use request::Ciphertext;
 pub use respond::Responder;
-pub(crate) use respond::{Protection, Scratch};
+pub(crate) use respond::{Protection, Scratch, Sums};
 pub use secret::SecretKey;
 pub(crate) use secret::round;
 

@@ -5,9 +5,6 @@
 //! have hand-written AVX-512 siblings in [`wide`], since their speed is a matter of registers. Nothing
 //! branches on a value.
 
-#[cfg(target_arch = "x86_64")]
-mod wide;
-
 use crate::modulus::Modulus;
 
 /// Coefficients whose sums are held at a time in [`dot`].
@@ -46,6 +43,10 @@ macro_rules! vectorized {
         }
     };
 }
+
+pub(crate) mod pairs;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
@@ -122,71 +123,6 @@ vectorized! {
     }
 }
 
-/// Filters that share a pass over the ciphertexts in [`scalar_dot`].
-pub(crate) const FILTERS: usize = 4;
-
-/// Coefficients of one step of [`scalar_dot`].
-pub(crate) const STEP: usize = 16;
-
-/// `out_f[j] = sum_i w_i[f]·x_i[j] mod p` for [`FILTERS`] filters f, the weights residues. x is
-/// `[step][i][STEP]`, so that a pass over all x of a step is one stretch of memory; the outputs have one
-/// length, a multiple of [`STEP`]; `lazy` products of residues fit 64 bits.
-pub(crate) fn scalar_dot(
-    m: &Modulus,
-    lazy: usize,
-    weights: &[[u64; FILTERS]],
-    x: &[u32],
-    out: [&mut [u32]; FILTERS],
-) {
-    let one = m.scaler(1);
-    let [o0, o1, o2, o3] = out;
-    let steps = o0.chunks_exact_mut(STEP).zip(o1.chunks_exact_mut(STEP));
-    let steps = steps.zip(o2.chunks_exact_mut(STEP).zip(o3.chunks_exact_mut(STEP)));
-    for (step, ((o0, o1), (o2, o3))) in steps.enumerate() {
-        let mut sums = [[0u64; STEP]; FILTERS];
-        let x = &x[step * weights.len() * STEP..(step + 1) * weights.len() * STEP];
-        for (weights, x) in weights.chunks(lazy - 1).zip(x.chunks((lazy - 1) * STEP)) {
-            scalar_step(weights, x, &mut sums);
-            reduce(m, one, sums.as_flattened_mut());
-        }
-        for (sums, out) in sums.iter().zip([o0, o1, o2, o3]) {
-            narrow(sums, out);
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "calls a function whose features were just detected")]
-fn scalar_step(weights: &[[u64; FILTERS]], x: &[u32], sums: &mut [[u64; STEP]; FILTERS]) {
-    if has_avx512() {
-        // SAFETY: the processor has AVX-512F.
-        unsafe { wide::scalar_dot(weights, x, sums) }
-    } else {
-        scalar_portable(weights, x, sums);
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn scalar_step(weights: &[[u64; FILTERS]], x: &[u32], sums: &mut [[u64; STEP]; FILTERS]) {
-    scalar_portable(weights, x, sums);
-}
-
-vectorized! {
-    fn scalar_portable(
-        weights: &[[u64; FILTERS]],
-        x: &[u32],
-        sums: &mut [[u64; STEP]; FILTERS],
-    ) {
-        for (weights, x) in weights.iter().zip(x.chunks_exact(STEP)) {
-            for (sums, w) in sums.iter_mut().zip(weights) {
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = sum.wrapping_add(w * u64::from(*x));
-                }
-            }
-        }
-    }
-}
-
 vectorized! {
     /// `a·c mod p`, c given by its scaler.
     fn reduce(m: &Modulus, scaler: u32, a: &mut [u64]) {
@@ -209,6 +145,22 @@ vectorized! {
     pub(crate) fn multiply_add(m: &Modulus, scaler: u32, x: &mut [u32], w: &[u32], y: &[u32]) {
         for ((x, w), y) in x.iter_mut().zip(w).zip(y) {
             *x = m.scale(u64::from(*x) + u64::from(*w) * u64::from(*y), scaler);
+        }
+    }
+}
+
+vectorized! {
+    /// `out = (x + w·y)·c mod p`.
+    pub(crate) fn multiply_added(
+        m: &Modulus,
+        scaler: u32,
+        x: &[u32],
+        w: &[u32],
+        y: &[u32],
+        out: &mut [u32],
+    ) {
+        for (((x, w), y), out) in x.iter().zip(w).zip(y).zip(out) {
+            *out = m.scale(u64::from(*x) + u64::from(*w) * u64::from(*y), scaler);
         }
     }
 }
@@ -295,10 +247,10 @@ vectorized! {
 }
 
 vectorized! {
-    /// `x += small mod p`.
-    pub(crate) fn add_small(m: &Modulus, x: &mut [u32], small: &[i8]) {
+    /// `x = (x + small)·c mod p`.
+    pub(crate) fn add_small_scale(m: &Modulus, scaler: u32, x: &mut [u32], small: &[i8]) {
         for (x, small) in x.iter_mut().zip(small) {
-            *x = m.add(*x, m.small(i32::from(*small)));
+            *x = m.scale(u64::from(*x) + u64::from(m.small(i32::from(*small))), scaler);
         }
     }
 }

@@ -33,7 +33,7 @@ mod tree;
 
 pub(crate) use keys::packing_keys;
 pub use keys::{PackingContext, PackingKeys};
-pub(crate) use tree::{Packed, reversed};
+pub(crate) use tree::{JoinScratch, Packed, reversed};
 
 #[cfg(test)]
 mod tests;

@@ -50,8 +50,15 @@ pub(crate) fn errors(prg: &mut Prg, out: &mut [i8]) {
 /// Flooding values from 0 on, up to a statistical distance of 2^-117 each: k·V/2 above what [`Flood`]
 /// says. The words of weight 1 go to `low`, those of weight 2^64 to `high`.
 pub(crate) fn flood(prg: &mut Prg, flood: Flood, low: &mut [u64], high: &mut [u64]) {
-    const WORDS: usize = 4;
-    let mut words = [0u64; 64 * WORDS];
+    match flood.shift <= 64 {
+        true => flood_from::<3>(prg, flood, low, high),
+        false => flood_from::<4>(prg, flood, low, high),
+    }
+}
+
+/// The same from so many words a value: two for the digit, the others for the bits below it.
+fn flood_from<const WORDS: usize>(prg: &mut Prg, flood: Flood, low: &mut [u64], high: &mut [u64]) {
+    let mut words = vec![0u64; 64 * WORDS];
     let below = (1u128 << flood.shift) - 1;
     low.fill(0);
     high.fill(0);
@@ -60,8 +67,8 @@ pub(crate) fn flood(prg: &mut Prg, flood: Flood, low: &mut [u64], high: &mut [u6
             let words = &mut words[..WORDS * low.len()];
             prg.fill_u64(words);
             for ((low, high), words) in low.iter_mut().zip(high).zip(words.chunks_exact(WORDS)) {
-                let &[a, b, c, d] = words else { continue };
-                let bits = (u128::from(a) << 64 | u128::from(b)) & below;
+                let [c, d, ref bits @ ..] = *words else { continue };
+                let bits = bits.iter().fold(0, |bits, &word| bits << 64 | u128::from(word)) & below;
                 // floor(r·mantissa / 2^128) for a 128-bit r.
                 let carry = (u128::from(d) * u128::from(flood.mantissa)) >> 64;
                 let digit = (u128::from(c) * u128::from(flood.mantissa) + carry) >> 64;

@@ -10,7 +10,11 @@
 //! binary places with fractions of 60: the result is off the true quotient by 1/2 + k·2^-27 at most.
 
 use crate::kernels;
-use sci_core::pack::pack;
+use sci_core::pack::{pack, packed_len};
+use zeroize::Zeroizing;
+
+/// Values that are converted at a time: their sums stay in the first-level cache.
+const BLOCK: usize = 1024;
 
 /// The product of all primes but number `i`, modulo that one.
 pub(crate) fn cofactor(primes: &[u32], i: usize) -> u32 {
@@ -35,18 +39,13 @@ impl Conversion {
     }
 
     /// Applies a change of modulus to 2^bits and packs the result.
-    pub(crate) fn write(
-        &self,
-        y: &[u32],
-        len: usize,
-        bits: u32,
-        words: &mut [Vec<u64>; 2],
-        out: &mut [u8],
-    ) {
+    pub(crate) fn write(&self, y: &[u32], len: usize, bits: u32, out: &mut [u8]) {
         let mask = u64::MAX >> (64 - bits);
-        self.apply(y, len, words, |_, values| {
-            let values: Vec<u64> = values.iter().map(|v| v & mask).collect();
-            pack(&values, bits, out);
+        self.apply(y, len, |_, at, values| {
+            values.iter_mut().for_each(|v| *v &= mask);
+            // A whole number of bytes lies before a block.
+            let first = at * bits as usize / 8;
+            pack(values, bits, &mut out[first..first + packed_len(values.len(), bits)]);
         });
     }
 
@@ -100,46 +99,40 @@ impl Conversion {
     }
 
     /// The representative of each part, below 2^63 for a prime and modulo 2^64 for a power of two,
-    /// handed to `each` part by part. `y` holds `len` values for each prime; `words` is scratch.
-    pub(crate) fn apply(
-        &self,
-        y: &[u32],
-        len: usize,
-        words: &mut [Vec<u64>; 2],
-        each: impl FnMut(usize, &[u64]),
-    ) {
-        self.apply_with(y, len, words, |coins| coins.fill(1 << 27), each);
+    /// handed to `each` with the part and the place of the first, block by block: what it holds then is
+    /// scratch. `y` has `len` values for each prime.
+    pub(crate) fn apply(&self, y: &[u32], len: usize, each: impl FnMut(usize, usize, &mut [u64])) {
+        self.apply_with(y, len, |_, coins| coins.fill(1 << 27), each);
     }
 
-    /// The same with what is added in 28 binary places before rounding down: halves round to the nearest.
+    /// The same with what is added in 28 binary places before rounding down, by the place of the first: halves
+    /// round to the nearest.
     pub(crate) fn apply_with(
         &self,
         y: &[u32],
         len: usize,
-        words: &mut [Vec<u64>; 2],
-        coins: impl FnOnce(&mut [u64]),
-        mut each: impl FnMut(usize, &[u64]),
+        coins: impl Fn(usize, &mut [u64]),
+        mut each: impl FnMut(usize, usize, &mut [u64]),
     ) {
-        let [sum, part] = words;
-        sum.resize(len.max(sum.len()), 0);
-        part.resize(len.max(part.len()), 0);
-        let (sum, part) = (&mut sum[..len], &mut part[..len]);
-        if len == 0 {
-            return;
-        }
-        coins(part);
-        for (number, wholes) in self.wholes.iter().enumerate() {
-            sum.fill(0);
-            let terms = y.chunks_exact(len).zip(wholes);
-            if number == 0 {
-                for ((y, &whole), &fraction) in terms.zip(&self.fractions) {
-                    kernels::add_fraction(whole, fraction, y, sum, part);
+        let mut words = Zeroizing::new([[0; BLOCK]; 2]);
+        let [sum, part] = &mut *words;
+        for at in (0..len).step_by(BLOCK) {
+            let block = BLOCK.min(len - at);
+            let (sum, part) = (&mut sum[..block], &mut part[..block]);
+            coins(at, part);
+            for (number, wholes) in self.wholes.iter().enumerate() {
+                sum.fill(0);
+                let terms = y.chunks_exact(len).map(|y| &y[at..at + block]).zip(wholes);
+                if number == 0 {
+                    for ((y, &whole), &fraction) in terms.zip(&self.fractions) {
+                        kernels::add_fraction(whole, fraction, y, sum, part);
+                    }
+                } else {
+                    terms.for_each(|(y, &whole)| kernels::add_multiple(whole, y, sum));
                 }
-            } else {
-                terms.for_each(|(y, &whole)| kernels::add_multiple(whole, y, sum));
+                kernels::add_floor(part, sum);
+                each(number, at, sum);
             }
-            kernels::add_floor(part, sum);
-            each(number, sum);
         }
     }
 }
@@ -166,10 +159,9 @@ mod tests {
             let c = m.scaler(m.invert(cofactor(&primes, i)));
             y.extend(values.iter().map(|v| m.scale((v % u128::from(primes[i])) as u64, c)));
         }
-        let words = &mut [Vec::new(), Vec::new()];
         for bits in [1u32, 37, 46, 63, 64] {
-            Conversion::to_power(&primes, bits).apply(&y, values.len(), words, |_, out| {
-                for (&v, &got) in values.iter().zip(out) {
+            Conversion::to_power(&primes, bits).apply(&y, values.len(), |_, _, out| {
+                for (&v, &mut got) in values.iter().zip(out) {
                     // q < 2^87: a quotient in two steps of 40 bits.
                     let expected = quotient(v, q, bits);
                     let mask = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
@@ -182,7 +174,7 @@ mod tests {
         let product: u128 = to.iter().map(|&p| u128::from(p)).product();
         let conversion = Conversion::to_primes(&primes, &to);
         let mut parts = Vec::new();
-        conversion.apply(&y, values.len(), words, |i, out| {
+        conversion.apply(&y, values.len(), |i, _, out| {
             assert!(out.iter().all(|x| x >> 63 == 0));
             parts.push(out.iter().map(|x| x % u64::from(to[i])).collect::<Vec<_>>());
         });

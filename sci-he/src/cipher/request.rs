@@ -1,7 +1,7 @@
 //! Requests as the server holds them.
 
 use super::Context;
-use crate::{kernels, wire};
+use crate::wire;
 use sci_core::{Block, Domain, Error, Prg, Result};
 use zeroize::Zeroizing;
 
@@ -68,20 +68,6 @@ impl Ciphertext {
             c.m.forward(residues);
         }
         Self { c0, c1: context.expand(seed) }
-    }
-
-    /// The product with a transformed monomial (or any polynomial) of residues.
-    pub(crate) fn times<D: Domain>(&self, context: &Context<D>, poly: &[u32]) -> Self {
-        let n = context.n();
-        let half = |x: &[u32]| {
-            let mut out = vec![0; x.len()];
-            let parts = out.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(poly.chunks_exact(n));
-            for (c, ((out, x), w)) in context.moduli.iter().zip(parts) {
-                kernels::multiply(&c.m, c.one, x, w, out);
-            }
-            out
-        };
-        Self { c0: half(&self.c0), c1: half(&self.c1) }
     }
 }
 

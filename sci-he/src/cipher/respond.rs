@@ -19,6 +19,27 @@ impl Protection {
     pub(crate) const FULL: Self = Self { fresh_zero: true, flooding: true };
 }
 
+/// Where the sums of products of a response are, transformed.
+#[derive(Clone, Copy)]
+pub(crate) enum Sums<'a> {
+    /// In the scratch.
+    InScratch,
+    /// Among those of `count` responses: `[prime][half][response][N]`.
+    Among { all: &'a [u32], count: usize, index: usize },
+}
+
+impl Sums<'_> {
+    /// Those under a prime, 0 for c0 and 1 for c1; `None` if they are in the scratch.
+    fn apart(&self, prime: usize, half: usize, n: usize) -> Option<&[u32]> {
+        match *self {
+            Self::InScratch => None,
+            Self::Among { all, count, index } => {
+                all.chunks_exact(n).nth((2 * prime + half) * count + index)
+            }
+        }
+    }
+}
+
 /// The memory that a response takes on its way: sums of products first, then both halves of the
 /// protected response as y_i of a [change of modulus](super::convert).
 pub(crate) struct Scratch {
@@ -28,8 +49,7 @@ pub(crate) struct Scratch {
     pub(crate) wanted: Vec<u32>,
     u: Vec<u32>,
     small: Vec<i8>,
-    pub(crate) words: [Vec<u64>; 2],
-    pub(crate) small_words: Vec<u32>,
+    words: [Vec<u64>; 2],
 }
 
 impl Scratch {
@@ -41,8 +61,7 @@ impl Scratch {
             wanted: Vec::new(),
             u: vec![0; n],
             small: vec![0; n],
-            words: [vec![0; n], vec![0; n]],
-            small_words: Vec::new(),
+            words: [Vec::new(), Vec::new()],
         }
     }
 }
@@ -55,7 +74,6 @@ impl Drop for Scratch {
         self.u.zeroize();
         self.small.zeroize();
         self.words.iter_mut().for_each(Zeroize::zeroize);
-        self.small_words.zeroize();
     }
 }
 
@@ -101,7 +119,7 @@ impl<D: Domain> Context<D> {
         }
     }
 
-    /// Protects a sum of products, at the full modulus q and in the order of the proof: a fresh
+    /// Protects sums of products, at the full modulus q and in the order of the proof: a fresh
     /// encryption of zero, then flooding and mask at the coefficients that will travel. What is left in
     /// `scratch.c1` and `scratch.wanted` are the y_i of a change of modulus.
     ///
@@ -111,8 +129,8 @@ impl<D: Domain> Context<D> {
         &self,
         key: &Ciphertext,
         protection: Protection,
-        positions: &[usize],
-        mask: &[u64],
+        (positions, mask): (&[usize], &[u64]),
+        sums: Sums<'_>,
         prg: &mut Prg,
         scratch: &mut Scratch,
     ) {
@@ -128,10 +146,14 @@ impl<D: Domain> Context<D> {
             let range = i * n..(i + 1) * n;
             kernels::lift_small(&c.m, small, u);
             c.m.forward(u);
-            for (sums, key) in [(&mut *c0, &key.c0), (&mut *c1, &key.c1)] {
-                let sums = &mut sums[range.clone()];
-                kernels::multiply_add(&c.m, c.inverse_n, sums, &key[range.clone()], u);
-                c.m.inverse(sums);
+            let halves = [(&mut *c0, &key.c0), (&mut *c1, &key.c1)];
+            for (half, (out, key)) in halves.into_iter().enumerate() {
+                let (out, key) = (&mut out[range.clone()], &key[range.clone()]);
+                match sums.apart(i, half, n) {
+                    None => kernels::multiply_add(&c.m, c.inverse_n, out, key, u),
+                    Some(sums) => kernels::multiply_added(&c.m, c.inverse_n, sums, key, u, out),
+                }
+                c.m.inverse(out);
             }
             let c0 = &c0[range];
             let wanted = &mut wanted[i * count..(i + 1) * count];
@@ -141,8 +163,7 @@ impl<D: Domain> Context<D> {
             sample::errors(prg, small);
         }
         for (c, c1) in self.moduli.iter().zip(c1.chunks_exact_mut(n)) {
-            kernels::add_small(&c.m, c1, small);
-            kernels::scale(&c.m, c.cofactor, c1);
+            kernels::add_small_scale(&c.m, c.cofactor, c1, small);
         }
         if count == 0 {
             return;
@@ -177,11 +198,11 @@ impl<D: Domain> Context<D> {
         let n = self.n();
         let (b0, b1) = (self.params.c0_bits(), self.params.c1_bits());
         let (c1_bytes, c0_bytes) = out.split_at_mut(packed_len(n, b1));
-        let Scratch { c1, wanted, words, .. } = scratch;
+        let Scratch { c1, wanted, .. } = scratch;
         match &self.to_response {
             Some([to_b1, to_b0]) => {
-                to_b1.write(c1, n, b1, words, c1_bytes);
-                to_b0.write(wanted, count, b0, words, c0_bytes);
+                to_b1.write(c1, n, b1, c1_bytes);
+                to_b0.write(wanted, count, b0, c0_bytes);
             }
             None => {
                 pack_u128(&self.rescale(c1, n, b1), b1, c1_bytes);
@@ -235,7 +256,8 @@ impl<'a, D: Domain> Responder<'a, D> {
         let (context, scratch) = (self.context, &mut self.scratch);
         assert_eq!(out.len(), context.response_len(positions.len()), "bytes of a response");
         context.sum_products(products, scratch);
-        context.protect(self.key, self.protection, positions, mask, prg, scratch);
+        let wanted = (positions, mask);
+        context.protect(self.key, self.protection, wanted, Sums::InScratch, prg, scratch);
         context.write_response(positions.len(), scratch, out);
     }
 }

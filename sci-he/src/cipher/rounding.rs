@@ -148,11 +148,11 @@ impl Rounding {
             rest = later;
         }
         let mut poly = vec![0; moduli.len() * n];
-        let mut words = [Vec::new(), wide];
-        let coins = |part: &mut [u64]| kernels::rounding_coins(dither, part);
-        self.back.apply_with(&limbs, n, &mut words, coins, |prime, values| {
+        let coins = |at: usize, part: &mut [u64]| kernels::rounding_coins(&dither[at..], part);
+        self.back.apply_with(&limbs, n, coins, |prime, at, values| {
             let Some(m) = moduli.get(prime) else { return };
-            kernels::scale_wide(m, m.scaler(1), values, &mut poly[prime * n..(prime + 1) * n]);
+            let out = &mut poly[prime * n + at..][..values.len()];
+            kernels::scale_wide(m, m.scaler(1), values, out);
         });
         Ok(poly)
     }

@@ -138,10 +138,9 @@ impl SecretKey {
         // Modulo 2^64: the sum of y_i·(P/p_i) less P times the whole part of the sum of y_i/p_i.
         let modulus = primes.iter().fold(1u64, |product, &p| product.wrapping_mul(p.into()));
         let turns = Conversion::to_primes(primes, &[1]);
-        let mut words = [vec![0; n], vec![0; n]];
         let mut values = Zeroizing::new(vec![0u64; n]);
-        turns.apply(&product, n, &mut words, |_, turns| {
-            for (value, &turns) in values.iter_mut().zip(turns) {
+        turns.apply(&product, n, |_, at, turns| {
+            for (value, turns) in values[at..].iter_mut().zip(turns) {
                 *value = turns.wrapping_mul(modulus).wrapping_neg();
             }
         });
@@ -152,7 +151,6 @@ impl SecretKey {
                 *value = value.wrapping_add(whole.wrapping_mul(y.into()));
             }
         }
-        words.iter_mut().for_each(zeroize::Zeroize::zeroize);
         let values = positions
             .iter()
             .zip(&c0)

@@ -1,14 +1,15 @@
 //! The choice of a layout: of all tiles, pitches and packings the one that costs least.
 
 use super::layout::{Layout, phases};
+use super::scalar::shifted_bytes;
 use crate::params::{Demand, MAX_LEVELS, Params, Privacy, SECURITY};
 use sci_core::geometry::ConvGeometry;
 use sci_core::pack::packed_len;
 use sci_core::{Domain, Error, Result};
 use std::collections::HashMap;
 
-/// Copies of requests times monomials for scalar products take at most this many bytes.
-const MAX_COPIES: usize = 256 << 20;
+/// Requests times monomials for scalar products take at most this many bytes.
+const MAX_COPIES: usize = 320 << 20;
 
 /// What a nanosecond of one core is worth in bytes: a link of 64 Mbit/s.
 const BYTES_PER_NANOSECOND: f64 = 0.008;
@@ -30,7 +31,7 @@ mod nanoseconds {
     pub(super) const TRANSFORM: f64 = 12_000.0;
     /// A pointwise product with both halves, weights from memory.
     pub(super) const PRODUCT: f64 = 3_000.0;
-    /// The same with one weight.
+    /// The same with one short weight.
     pub(super) const SCALAR: f64 = 900.0;
     /// Weights to coefficients and residues.
     pub(super) const PLACE: f64 = 3_000.0;
@@ -228,7 +229,7 @@ fn score<D: Domain>(
     let polynomials = (filter_blocks * met.min(channel_blocks)) as f64;
     let products = polynomials * images as f64;
     let taps = geometry.window().taps() * candidate.channels * candidate.filters;
-    let copies = requests * (taps - 1) * 8 * n * primes;
+    let copies = shifted_bytes(requests, taps, n * primes);
     use nanoseconds::{PASS, PLACE, PRODUCT, SCALAR, TRANSFORM};
     let pointwise = polynomials * (TRANSFORM + PLACE) + products * PRODUCT;
     let multiples = products * taps as f64 * SCALAR;

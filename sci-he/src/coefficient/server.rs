@@ -4,9 +4,10 @@ use super::base::PackingBase;
 use super::layout::Leaf;
 use super::scalar::ScalarInbox;
 use super::{Layer, Weights};
-use crate::cipher::{Ciphertext, Protection, Scratch};
+use crate::cipher::{Ciphertext, Protection, Scratch, Sums};
 use crate::kernels;
-use crate::packing::{Packed, PackingKeys, reversed};
+use crate::packing::{JoinScratch, Packed, PackingKeys, reversed};
+use crate::pool::Pool;
 use crate::session::ServerKeys;
 use crate::workers::Workers;
 use sci_core::pack::packed_len;
@@ -16,13 +17,40 @@ use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// Leaves whose sums of multiples are made together: each pass over the requests serves all of them.
-const SCALAR_LEAVES: usize = 64;
+const SCALAR_LEAVES: usize = 16;
 
 /// What the server has received of a run.
 #[derive(Debug)]
-pub struct Inbox {
-    pub(super) requests: Vec<Ciphertext>,
-    scalar: Option<ScalarInbox>,
+pub struct Inbox(pub(super) Received);
+
+/// Requests in the form that the layer multiplies.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// Themselves.
+    Requests(Vec<Ciphertext>),
+    /// Their shifts.
+    Shifts(ScalarInbox),
+}
+
+impl Inbox {
+    /// The requests from this one on; none in another form.
+    fn requests(&self, range: Range<usize>) -> &[Ciphertext] {
+        match &self.0 {
+            Received::Requests(requests) => requests.get(range).unwrap_or_default(),
+            Received::Shifts(_) => &[],
+        }
+    }
+
+    fn fits<D: Domain>(&self, layer: &Layer<D>) -> bool {
+        match &self.0 {
+            Received::Shifts(shifts) => layer.scalar && shifts.fits(layer),
+            Received::Requests(requests) => {
+                !layer.scalar
+                    && requests.len() == layer.layout.requests()
+                    && requests.iter().all(|x| x.c0.len() == layer.context.poly_len())
+            }
+        }
+    }
 }
 
 /// What a response is made with: keys, threads, protection and spare memory.
@@ -34,7 +62,9 @@ struct Desk<'a, D: Domain> {
     protection: Protection,
     weights: &'a Weights,
     inbox: &'a Inbox,
-    spare: Mutex<Vec<Scratch>>,
+    scratches: Pool<Scratch>,
+    packed: Pool<Packed>,
+    joins: Pool<JoinScratch>,
 }
 
 /// One leaf of a response to be made.
@@ -58,8 +88,8 @@ enum Source<'a> {
     Polynomials(&'a [u32]),
     /// Coefficients to be transformed for this leaf alone.
     Coefficients,
-    /// Sums of multiples: `[prime][half][leaf][N]`, and the place of the leaf in it.
-    Sums(&'a [u32], usize, usize),
+    /// Sums of multiples.
+    Sums(Sums<'a>),
 }
 
 impl<D: Domain> Layer<D> {
@@ -93,8 +123,10 @@ impl<D: Domain> Layer<D> {
                 requests.push(request?);
             }
         }
-        let scalar = self.scalar.then(|| ScalarInbox::new(self, workers, &requests));
-        Ok(Inbox { requests, scalar })
+        Ok(Inbox(match self.scalar {
+            true => Received::Shifts(ScalarInbox::new(self, workers, &requests)),
+            false => Received::Requests(requests),
+        }))
     }
 
     /// The server's responses, each handed to `send`, in their order. Returns its share of the output,
@@ -124,22 +156,29 @@ impl<D: Domain> Layer<D> {
     ) -> Result<Vec<u64>> {
         let layout = &self.layout;
         let ((key, packing), workers) = (keys.of(self)?, keys.workers());
-        let fits = inbox.requests.len() == layout.requests()
-            && inbox.requests.iter().all(|x| x.c0.len() == self.context.poly_len())
-            && weights.fit(self);
-        if !fits {
+        if !inbox.fits(self) || !weights.fit(self) {
             return Err(Error::misuse("weights or requests of another layer"));
         }
-        let spare = Mutex::new(Vec::new());
-        let desk = Desk { layer: self, key, packing, workers, protection, inbox, weights, spare };
+        let desk = Desk {
+            layer: self,
+            key,
+            packing,
+            workers,
+            protection,
+            inbox,
+            weights,
+            scratches: Pool::new(),
+            packed: Pool::new(),
+            joins: Pool::new(),
+        };
         let seed = prg.next_block();
         let mut output = Zeroizing::new(vec![0; self.form.output_len]);
         let mut held = None;
         let mut sums = Zeroizing::new(Vec::new());
         let mut first = 0;
         while first < layout.responses() {
-            let made = if self.scalar {
-                desk.by_multiples(first, seed, &mut sums)?
+            let made = if let Received::Shifts(shifts) = &inbox.0 {
+                desk.by_multiples(shifts, first, seed, &mut sums)
             } else if weights.prepared(self.context.poly_len(), 0, 0).is_some() {
                 desk.by_prepared(first, seed)
             } else if layout.leaves() > layout.filter_blocks() {
@@ -169,16 +208,22 @@ impl<D: Domain> Desk<'_, D> {
     }
 
     /// The next responses, from sums of multiples of the requests.
-    fn by_multiples(&self, first: usize, seed: Block, sums: &mut Vec<u32>) -> Result<Vec<Made>> {
+    fn by_multiples(
+        &self,
+        shifts: &ScalarInbox,
+        first: usize,
+        seed: Block,
+        sums: &mut Vec<u32>,
+    ) -> Vec<Made> {
         let layout = &self.layer.layout;
         let last = (first + self.at_once(SCALAR_LEAVES)).min(layout.responses());
         let leaves = layout.leaf_range(first).start..layout.leaf_range(last - 1).end;
-        let Some(scalar) = &self.inbox.scalar else {
-            return Err(Error::misuse("an inbox of another layer"));
+        shifts.sums(self.layer, self.workers, self.weights, leaves.clone(), sums);
+        let source = |leaf: usize| {
+            let (count, index) = (leaves.len(), leaf - leaves.start);
+            Source::Sums(Sums::Among { all: sums, count, index })
         };
-        scalar.sums(self.layer, self.workers, self.weights, leaves.clone(), sums);
-        let source = |leaf: usize| Source::Sums(sums, leaf - leaves.start, leaves.len());
-        Ok(self.make(first..last, seed, &source))
+        self.make(first..last, seed, &source)
     }
 
     /// The next responses, from weights that were transformed long ago.
@@ -255,8 +300,9 @@ impl<D: Domain> Desk<'_, D> {
         let mut message = vec![0; context.response_len(places.len())];
         match (self.packing, &self.layer.packing) {
             (Some(keys), Some(base)) if layout.levels() > 0 => {
-                let whole = self.tree(&jobs, layout.levels(), base, keys, source);
-                self.write_packed(&jobs, base, whole, &mut message);
+                let mut whole = self.tree(&jobs, layout.levels(), base, keys, source);
+                self.write_packed(&jobs, base, &mut whole, &mut message);
+                self.packed.give(whole);
             }
             _ => {
                 for job in &jobs {
@@ -295,7 +341,11 @@ impl<D: Domain> Desk<'_, D> {
             || self.tree(odd, height - 1, base, keys, source),
         );
         let level = self.layer.layout.levels() - height + 1;
-        even.join(&mut odd, &base.context, keys, level as usize);
+        self.joins.with(
+            || JoinScratch::new(&base.context),
+            |scratch| even.join(&mut odd, &base.context, keys, level as usize, scratch),
+        );
+        self.packed.give(odd);
         even
     }
 
@@ -303,22 +353,21 @@ impl<D: Domain> Desk<'_, D> {
     fn leaf(&self, job: &LeafJob, base: &PackingBase, source: Source<'_>) -> Packed {
         let context = &*self.layer.context;
         let (n, count) = (context.n(), job.positions.len());
-        let mut out = Packed::zero(&base.context);
+        let mut out = self.packed.take(|| Packed::new(&base.context));
+        let [out0, out1] = &mut out.halves;
+        out0.fill(0);
         self.with_scratch(|scratch| {
             self.protect(job, source, scratch);
-            let Scratch { c1, wanted, words, small_words, .. } = scratch;
-            let [out0, out1] = &mut out.halves;
-            base.from_request.apply(c1, n, words, |digit, values| {
+            base.from_request.apply(&scratch.c1, n, |digit, at, values| {
                 let (m, scaler) = base.share(digit);
-                kernels::scale_wide(m, scaler, values, &mut out1[digit * n..(digit + 1) * n]);
+                let out = &mut out1[digit * n + at..][..values.len()];
+                kernels::scale_wide(m, scaler, values, out);
             });
-            small_words.resize(count, 0);
-            base.from_request.apply(wanted, count, words, |digit, values| {
+            base.from_request.apply(&scratch.wanted, count, |digit, at, values| {
                 let (m, scaler) = base.share(digit);
-                kernels::scale_wide(m, scaler, values, small_words);
                 let out0 = &mut out0[digit * n..(digit + 1) * n];
-                for (&at, &value) in job.positions.iter().zip(&*small_words) {
-                    out0[at] = value;
+                for (&position, &mut value) in job.positions[at..].iter().zip(values) {
+                    out0[position] = m.scale(value, scaler);
                 }
             });
         });
@@ -331,30 +380,25 @@ impl<D: Domain> Desk<'_, D> {
         let Leaf { block, image, tile } = layout.leaf(job.leaf);
         let channels = layout.channel_range(block);
         let start = layout.request_index(image, tile, channels.start);
-        let requests = &self.inbox.requests[start..start + channels.len()];
+        let requests = self.inbox.requests(start..start + channels.len());
         let n = context.n();
-        match source {
+        let sums = match source {
             Source::Polynomials(polynomials) => {
                 let products: Vec<_> =
                     polynomials.chunks_exact(context.poly_len()).zip(requests).collect();
                 context.sum_products(&products, scratch);
+                Sums::InScratch
             }
             Source::Coefficients => {
                 let coefficients = self.weights.coefficients(layout, block, n);
                 context.sum_fresh_products(&coefficients, requests, scratch);
+                Sums::InScratch
             }
-            Source::Sums(sums, place, leaves) => {
-                let [c0, c1] = [&mut scratch.c0, &mut scratch.c1];
-                for prime in 0..context.moduli.len() {
-                    for (half, out) in [&mut *c0, &mut *c1].into_iter().enumerate() {
-                        let from = ((2 * prime + half) * leaves + place) * n;
-                        out[prime * n..(prime + 1) * n].copy_from_slice(&sums[from..from + n]);
-                    }
-                }
-            }
-        }
+            Source::Sums(sums) => sums,
+        };
         let mut prg = job.prg.lock().unwrap_or_else(PoisonError::into_inner);
-        context.protect(self.key, self.protection, &job.positions, &job.masks, &mut prg, scratch);
+        let wanted = (&*job.positions, &**job.masks);
+        context.protect(self.key, self.protection, wanted, sums, &mut prg, scratch);
     }
 
     /// The last change of modulus, and the bits on the wire.
@@ -362,7 +406,7 @@ impl<D: Domain> Desk<'_, D> {
         &self,
         jobs: &[LeafJob],
         base: &PackingBase,
-        mut whole: Packed,
+        whole: &mut Packed,
         message: &mut [u8],
     ) {
         let (layout, params) = (&self.layer.layout, self.layer.context.params());
@@ -386,18 +430,11 @@ impl<D: Domain> Desk<'_, D> {
             wanted.extend(positions.iter().map(|&at| c0[at]));
         }
         let (c1_bytes, c0_bytes) = message.split_at_mut(packed_len(n, b1));
-        self.with_scratch(|scratch| {
-            let words = &mut scratch.words;
-            base.to_response[0].write(c1, n, b1, words, c1_bytes);
-            base.to_response[1].write(&wanted, positions.len(), b0, words, c0_bytes);
-        });
+        base.to_response[0].write(c1, n, b1, c1_bytes);
+        base.to_response[1].write(&wanted, positions.len(), b0, c0_bytes);
     }
 
     fn with_scratch<T>(&self, job: impl FnOnce(&mut Scratch) -> T) -> T {
-        let taken = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = taken.unwrap_or_else(|| Scratch::new(&self.layer.context));
-        let result = job(&mut scratch);
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        result
+        self.scratches.with(|| Scratch::new(&self.layer.context), job)
     }
 }

@@ -45,37 +45,6 @@ fn sums_of_products_are_their_definition() {
 }
 
 #[test]
-fn scalar_sums_are_their_definition() {
-    let m = Modulus::new(P, 4096).unwrap();
-    let mut prg = Prg::new(Block::from(2));
-    for count in [0, 1, 2, 255, 256, 700] {
-        let len = 3 * STEP;
-        let x: Vec<Vec<u32>> = (0..count).map(|_| draw(&mut prg, len)).collect();
-        let gathered: Vec<u32> = (0..len / STEP)
-            .flat_map(|step| x.iter().flat_map(move |x| &x[step * STEP..(step + 1) * STEP]))
-            .copied()
-            .collect();
-        let weights: Vec<[u64; FILTERS]> =
-            (0..count).map(|_| [(); FILTERS].map(|()| u64::from(draw(&mut prg, 2)[1]))).collect();
-        let mut out = [(); FILTERS].map(|()| vec![9; len]);
-        let [o0, o1, o2, o3] = &mut out;
-        scalar_dot(&m, 256, &weights, &gathered, [o0, o1, o2, o3]);
-        for (f, out) in out.iter().enumerate() {
-            for (j, &got) in out.iter().enumerate() {
-                let sum: u128 =
-                    weights.iter().zip(&x).map(|(w, x)| u128::from(w[f]) * u128::from(x[j])).sum();
-                assert_eq!(u128::from(got), sum % u128::from(P));
-            }
-        }
-        let count = count.min(255);
-        let (mut got, mut portable) = ([[3; STEP]; FILTERS], [[3; STEP]; FILTERS]);
-        scalar_step(&weights[..count], &gathered[..count * STEP], &mut got);
-        scalar_portable(&weights[..count], &gathered[..count * STEP], &mut portable);
-        assert_eq!(got, portable);
-    }
-}
-
-#[test]
 fn recentring_keeps_the_signed_value() {
     let (from, to) = (1_073_692_673, Modulus::new(P, 4096).unwrap());
     let wide = Modulus::new(from, 4096).unwrap();

@@ -1,9 +1,11 @@
-//! The multiply-accumulates with AVX-512: 64-bit sums stay in registers over all products.
+//! The multiply-accumulates with AVX-512: sums stay in registers over all products.
 
-use super::{CHUNK, FILTERS, Product, STEP};
+use super::pairs::{FILTERS, PAIR, STEP, Sums};
+use super::{CHUNK, Product};
 use core::arch::x86_64::{
-    _mm256_loadu_si256, _mm512_add_epi64, _mm512_cvtepu32_epi64, _mm512_loadu_si512,
-    _mm512_mul_epu32, _mm512_set1_epi64, _mm512_setzero_si512, _mm512_storeu_si512,
+    _mm256_loadu_si256, _mm512_add_epi64, _mm512_cvtepu32_epi64, _mm512_dpwssd_epi32,
+    _mm512_loadu_si512, _mm512_mul_epu32, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_storeu_si512,
 };
 
 /// Words of a vector.
@@ -55,38 +57,27 @@ fn dot_some<const K: usize>(
     }
 }
 
-/// As `scalar_portable`.
-#[target_feature(enable = "avx512f")]
+/// As `step_portable`: all sixteen sums of a step stay in registers.
+#[target_feature(enable = "avx512f,avx512vnni")]
 #[expect(unsafe_code, reason = "loads and stores of vectors within slices checked just before")]
-pub(super) fn scalar_dot(weights: &[[u64; FILTERS]], x: &[u32], sums: &mut [[u64; STEP]; FILTERS]) {
+pub(super) fn step_sums(weights: &[[u32; FILTERS]], x: &[u32], at: usize, sums: &mut Sums) {
     let mut s = [[_mm512_setzero_si512(); 2]; FILTERS];
-    for (s, sums) in s.iter_mut().zip(&*sums) {
-        // SAFETY: twice eight words are the sixteen of a row.
-        unsafe {
-            s[0] = _mm512_loadu_si512(sums.as_ptr().cast());
-            s[1] = _mm512_loadu_si512(sums.as_ptr().add(WIDTH).cast());
-        }
-    }
-    for (weights, x) in weights.iter().zip(x.chunks_exact(STEP)) {
-        // SAFETY: twice eight words are the sixteen of the slice.
+    for (weights, x) in weights.iter().zip(x.chunks_exact(PAIR)) {
+        // SAFETY: twice sixteen words are the thirty-two of the slice.
         let (low, high) = unsafe {
-            (
-                _mm256_loadu_si256(x.as_ptr().cast()),
-                _mm256_loadu_si256(x.as_ptr().add(WIDTH).cast()),
-            )
+            (_mm512_loadu_si512(x.as_ptr().cast()), _mm512_loadu_si512(x[STEP..].as_ptr().cast()))
         };
-        let (low, high) = (_mm512_cvtepu32_epi64(low), _mm512_cvtepu32_epi64(high));
         for (s, &w) in s.iter_mut().zip(weights) {
-            let w = _mm512_set1_epi64(w as i64);
-            s[0] = _mm512_add_epi64(s[0], _mm512_mul_epu32(w, low));
-            s[1] = _mm512_add_epi64(s[1], _mm512_mul_epu32(w, high));
+            let w = _mm512_set1_epi32(w as i32);
+            s[0] = _mm512_dpwssd_epi32(s[0], low, w);
+            s[1] = _mm512_dpwssd_epi32(s[1], high, w);
         }
     }
     for (s, sums) in s.iter().zip(sums) {
-        // SAFETY: as for the loads.
-        unsafe {
-            _mm512_storeu_si512(sums.as_mut_ptr().cast(), s[0]);
-            _mm512_storeu_si512(sums.as_mut_ptr().add(WIDTH).cast(), s[1]);
+        for (s, sums) in s.iter().zip(sums) {
+            let sums = &mut sums[at..at + STEP];
+            // SAFETY: the sixteen words of the slice.
+            unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), *s) };
         }
     }
 }

@@ -13,7 +13,7 @@ fn context(bits: u32, degree: usize, levels: u32) -> (PackingContext, Params<Rin
 /// Encrypts `phase` exactly under q', c1 uniform.
 fn encrypt(context: &PackingContext, secret: &[i8], phase: &[i64], prg: &mut Prg) -> Packed {
     let n = context.degree;
-    let mut out = Packed::zero(context);
+    let mut out = Packed::new(context);
     let [c0, c1] = &mut out.halves;
     for (digit, (c0, c1)) in
         context.digits.iter().zip(c0.chunks_exact_mut(n).zip(c1.chunks_exact_mut(n)))
@@ -61,6 +61,7 @@ fn phase(context: &PackingContext, secret: &[i8], x: &Packed) -> Vec<i64> {
 fn packed_coefficients_arrive_where_they_belong() {
     for (bits, degree, levels, count) in [(37, 8192, 3, 8), (37, 8192, 3, 5), (12, 4096, 2, 3)] {
         let (context, _) = context(bits, degree, levels);
+        let scratch = &mut JoinScratch::new(&context);
         let mut prg = Prg::new(Block::from(20));
         let mut secret = vec![0; degree];
         sample::ternary(&mut prg, &mut secret);
@@ -81,7 +82,7 @@ fn packed_coefficients_arrive_where_they_belong() {
                 .collect();
             let mut next = (levels as usize, encrypt(&context, &secret, &garbage, &mut prg));
             while let Some((_, mut even)) = stack.pop_if(|(level, _)| *level == next.0) {
-                even.join(&mut next.1, &context, &keys, next.0);
+                even.join(&mut next.1, &context, &keys, next.0, scratch);
                 next = (next.0 - 1, even);
             }
             stack.push(next);
@@ -94,7 +95,7 @@ fn packed_coefficients_arrive_where_they_belong() {
             }
             match stack.pop() {
                 Some((level, mut even)) => {
-                    even.join(&mut last, &context, &keys, level);
+                    even.join(&mut last, &context, &keys, level, scratch);
                     stack.push((level - 1, even));
                 }
                 None => {
@@ -125,7 +126,8 @@ fn the_noise_of_a_key_switch_is_as_reckoned() {
     let zeros = vec![0; degree];
     let mut even = encrypt(&context, &secret, &zeros, &mut prg);
     let mut odd = encrypt(&context, &secret, &zeros, &mut prg);
-    even.join(&mut odd, &context, &keys, 1);
+    let scratch = &mut JoinScratch::new(&context);
+    even.join(&mut odd, &context, &keys, 1, scratch);
     let errors = phase(&context, &secret, &even);
     let spread = (errors.iter().map(|&e| (e as f64).powi(2)).sum::<f64>() / degree as f64).sqrt();
     // Two digits of variance p^2/12 against errors of variance 21/2, over S; the rounding of c1.

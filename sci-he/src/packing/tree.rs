@@ -11,13 +11,46 @@ pub(crate) struct Packed {
     pub(crate) halves: [Vec<u32>; 2],
 }
 
+/// The memory that a join takes, wiped at the end.
+#[derive(Debug)]
+pub(crate) struct JoinScratch {
+    turned: Vec<u32>,
+    /// The digits, transformed under one prime after the other; the special one first.
+    digits: Vec<u32>,
+    special: [Vec<u32>; 2],
+    sums: [Vec<u32>; 2],
+    rest: Vec<u32>,
+}
+
+impl JoinScratch {
+    pub(crate) fn new(context: &PackingContext) -> Self {
+        let n = context.degree;
+        let two = || [(); 2].map(|()| vec![0; n]);
+        Self {
+            turned: vec![0; n],
+            digits: vec![0; context.poly_len()],
+            special: two(),
+            sums: two(),
+            rest: vec![0; n],
+        }
+    }
+}
+
+impl Drop for JoinScratch {
+    fn drop(&mut self) {
+        let Self { turned, digits, special, sums, rest } = self;
+        let halves = special.iter_mut().chain(sums);
+        halves.chain([turned, digits, rest]).for_each(Zeroize::zeroize);
+    }
+}
+
 /// The reversal of the lowest `levels` bits.
 pub(crate) fn reversed(j: usize, levels: u32) -> usize {
     if levels == 0 { 0 } else { j.reverse_bits() >> (usize::BITS - levels) }
 }
 
 impl Packed {
-    pub(crate) fn zero(context: &PackingContext) -> Self {
+    pub(crate) fn new(context: &PackingContext) -> Self {
         Self { halves: [(); 2].map(|()| vec![0; context.poly_len()]) }
     }
 
@@ -41,17 +74,18 @@ impl Packed {
         context: &PackingContext,
         keys: &PackingKeys,
         level: usize,
+        scratch: &mut JoinScratch,
     ) {
         let n = context.degree;
         let key = &keys.levels[level - 1];
-        let mut turned = vec![0; n];
+        let turned = &mut scratch.turned;
         for (even, odd) in self.halves.iter_mut().zip(&mut odd.halves) {
             let parts = even.chunks_exact_mut(n).zip(odd.chunks_exact_mut(n));
             for (digit, (even, odd)) in context.digits.iter().zip(parts) {
                 shift(&digit.m, odd, 1 << (level - 1));
                 kernels::butterfly(&digit.m, even, odd);
-                turn(&digit.m, &key.sources, odd, &mut turned);
-                odd.copy_from_slice(&turned);
+                turn(&digit.m, &key.sources, odd, turned);
+                odd.copy_from_slice(turned);
             }
         }
         let [c0, c1] = &mut self.halves;
@@ -61,8 +95,7 @@ impl Packed {
         {
             kernels::add(&digit.m, c0, turned0);
         }
-        switch(context, key, turned1, [c0, c1]);
-        turned.zeroize();
+        switch(context, key, turned1, [c0, c1], scratch);
     }
 }
 
@@ -82,14 +115,15 @@ fn turn(m: &Modulus, sources: &[u32], x: &[u32], out: &mut [u32]) {
 }
 
 /// Adds what decrypts under s as `x` does under the turned secret.
-fn switch(context: &PackingContext, key: &Level, x: &[u32], [c0, c1]: [&mut Vec<u32>; 2]) {
+fn switch(
+    context: &PackingContext,
+    key: &Level,
+    x: &[u32],
+    [c0, c1]: [&mut Vec<u32>; 2],
+    scratch: &mut JoinScratch,
+) {
     let n = context.degree;
-    let len = context.digits.len() * n;
-    // The digits, transformed under one prime after the other; the special one first.
-    let mut digits = vec![0; len];
-    let mut special = [vec![0; n], vec![0; n]];
-    let mut sums = [vec![0; n], vec![0; n]];
-    let mut rest = vec![0; n];
+    let JoinScratch { digits, special, sums, rest, .. } = scratch;
     let mut product = |prime: usize, m: &Modulus, sums: &mut [Vec<u32>; 2]| {
         for (j, (out, (x, from))) in
             digits.chunks_exact_mut(n).zip(x.chunks_exact(n).zip(&context.digits)).enumerate()
@@ -113,14 +147,14 @@ fn switch(context: &PackingContext, key: &Level, x: &[u32], [c0, c1]: [&mut Vec<
         m.inverse(s0);
         m.inverse(s1);
     };
-    product(0, &context.special, &mut special);
+    product(0, &context.special, special);
     for (j, digit) in context.digits.iter().enumerate() {
-        product(j + 1, &digit.m, &mut sums);
+        product(j + 1, &digit.m, sums);
         let range = j * n..(j + 1) * n;
         let halves = [&mut c0[range.clone()], &mut c1[range]];
-        for ((sum, special), half) in sums.iter_mut().zip(&special).zip(halves) {
-            kernels::recentre(context.special.p, &digit.m, special, &mut rest);
-            kernels::subtract_scale(&digit.m, digit.inverse_special, sum, &rest);
+        for ((sum, special), half) in sums.iter_mut().zip(&*special).zip(halves) {
+            kernels::recentre(context.special.p, &digit.m, special, rest);
+            kernels::subtract_scale(&digit.m, digit.inverse_special, sum, rest);
             kernels::add(&digit.m, half, sum);
         }
     }
