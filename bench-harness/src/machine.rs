@@ -58,18 +58,21 @@ impl std::fmt::Display for Machine {
     }
 }
 
-/// The commit that is checked out, with a `+` if anything differs from it.
+/// The last commit that changed what is measured, with a `+` if anything differs from it: neither results nor
+/// texts change a figure.
 pub fn commit() -> String {
     let git = |arguments: &[&str]| {
         let directory = env!("CARGO_MANIFEST_DIR");
         let output = Command::new("git").arg("-C").arg(directory).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
-    let Some(head) = git(&["rev-parse", "--short=12", "HEAD"]) else { return "unknown".into() };
-    // What was measured before is no change to what measures.
-    let changed = git(&["status", "--porcelain", "--", ":(top)", ":(top,exclude)results"]);
+    let measured = [":(top)", ":(top,exclude)results", ":(top,exclude,glob)**/*.md"];
+    let with = |command: &[&'static str]| [command, &["--"], &measured].concat();
+    let last = git(&with(&["log", "-1", "--abbrev=12", "--format=%h"]));
+    let Some(last) = last.filter(|commit| !commit.is_empty()) else { return "unknown".into() };
+    let changed = git(&with(&["status", "--porcelain"]));
     let clean = changed.is_some_and(|files| files.is_empty());
-    if clean { head } else { head + "+" }
+    if clean { last } else { last + "+" }
 }
 
 /// User and system time of this process in seconds, where /proc tells; ticks are 10 ms.
