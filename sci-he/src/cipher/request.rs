@@ -17,7 +17,8 @@ impl Ciphertext {
     /// # Errors
     /// [`Error::PeerMisbehaved`] for another length. Any coefficients are those of a request.
     pub fn parse<D: Domain>(context: &Context<D>, message: &[u8]) -> Result<Self> {
-        Self::receive_with(context, message, &[], std::iter::empty())
+        let (seed, c0) = Self::read(context, message, &[], std::iter::empty())?;
+        Ok(Self::transformed(context, seed, c0))
     }
 
     /// Parses a public key.
@@ -44,23 +45,42 @@ impl Ciphertext {
         x: &[u64],
         prg: &mut Prg,
     ) -> Result<Self> {
-        let mut coins = Zeroizing::new(vec![0; x.len()]);
-        context.params().domain().sample_into(prg, &mut coins);
-        Self::receive_with(context, message, x, coins.iter().copied())
+        let coins = coins(context, x.len(), prg);
+        let (seed, c0) = Self::read(context, message, x, coins.iter().copied())?;
+        Ok(Self::transformed(context, seed, c0))
     }
 
-    fn receive_with<D: Domain>(
+    /// The same with c0 as coefficients and c1 transformed.
+    ///
+    /// # Errors
+    /// As [`Ciphertext::parse`].
+    ///
+    /// # Panics
+    /// If there are more than N coefficients.
+    pub(crate) fn receive_coefficients<D: Domain>(
+        context: &Context<D>,
+        message: &[u8],
+        x: &[u64],
+        prg: &mut Prg,
+    ) -> Result<Self> {
+        let coins = coins(context, x.len(), prg);
+        let (seed, c0) = Self::read(context, message, x, coins.iter().copied())?;
+        Ok(Self { c0, c1: context.expand(seed) })
+    }
+
+    /// The seed, and the coefficients of c0 with those of `x` added.
+    fn read<D: Domain>(
         context: &Context<D>,
         message: &[u8],
         x: &[u64],
         coins: impl Iterator<Item = u64>,
-    ) -> Result<Self> {
+    ) -> Result<(Block, Vec<u32>)> {
         let n = context.n();
         assert!(x.len() <= n, "coefficients of one polynomial");
         let (seed, body) = split(message, "length of a request", context.request_len())?;
         let mut c0 = context.read_rounded(seed, body)?;
         context.add_encoded(x, coins, n, &mut c0);
-        Ok(Self::transformed(context, seed, c0))
+        Ok((seed, c0))
     }
 
     fn transformed<D: Domain>(context: &Context<D>, seed: Block, mut c0: Vec<u32>) -> Self {
@@ -69,6 +89,13 @@ impl Ciphertext {
         }
         Self { c0, c1: context.expand(seed) }
     }
+}
+
+/// What decides how the encodings of so many numbers are rounded.
+fn coins<D: Domain>(context: &Context<D>, len: usize, prg: &mut Prg) -> Zeroizing<Vec<u64>> {
+    let mut coins = Zeroizing::new(vec![0; len]);
+    context.params().domain().sample_into(prg, &mut coins);
+    coins
 }
 
 /// The seed of a message of this length, and the rest.

@@ -19,12 +19,13 @@ impl Protection {
     pub(crate) const FULL: Self = Self { fresh_zero: true, flooding: true };
 }
 
-/// Where the sums of products of a response are, transformed.
+/// Where the sums of products of a response are.
 #[derive(Clone, Copy)]
 pub(crate) enum Sums<'a> {
-    /// In the scratch.
+    /// In the scratch, transformed.
     InScratch,
-    /// Among those of `count` responses: `[prime][half][response][N]`.
+    /// Among those of `count` responses: `[prime][half][response][N]`, of c0 the wanted coefficients first, c1
+    /// transformed.
     Among { all: &'a [u32], count: usize, index: usize },
 }
 
@@ -146,18 +147,28 @@ impl<D: Domain> Context<D> {
             let range = i * n..(i + 1) * n;
             kernels::lift_small(&c.m, small, u);
             c.m.forward(u);
-            let halves = [(&mut *c0, &key.c0), (&mut *c1, &key.c1)];
-            for (half, (out, key)) in halves.into_iter().enumerate() {
-                let (out, key) = (&mut out[range.clone()], &key[range.clone()]);
-                match sums.apart(i, half, n) {
-                    None => kernels::multiply_add(&c.m, c.inverse_n, out, key, u),
-                    Some(sums) => kernels::multiply_added(&c.m, c.inverse_n, sums, key, u, out),
-                }
-                c.m.inverse(out);
-            }
-            let c0 = &c0[range];
             let wanted = &mut wanted[i * count..(i + 1) * count];
-            wanted.iter_mut().zip(positions).for_each(|(wanted, &at)| *wanted = c0[at]);
+            let (c0, c1) = (&mut c0[range.clone()], &mut c1[range.clone()]);
+            let (key0, key1) = (&key.c0[range.clone()], &key.c1[range]);
+            match sums.apart(i, 0, n) {
+                None => {
+                    kernels::multiply_add(&c.m, c.inverse_n, c0, key0, u);
+                    c.m.inverse(c0);
+                    wanted.iter_mut().zip(positions).for_each(|(wanted, &at)| *wanted = c0[at]);
+                }
+                Some(sums) => {
+                    kernels::multiply(&c.m, c.inverse_n, key0, u, c0);
+                    c.m.inverse(c0);
+                    for ((wanted, &at), &sum) in wanted.iter_mut().zip(positions).zip(sums) {
+                        *wanted = c.m.add(c0[at], sum);
+                    }
+                }
+            }
+            match sums.apart(i, 1, n) {
+                None => kernels::multiply_add(&c.m, c.inverse_n, c1, key1, u),
+                Some(sums) => kernels::multiply_added(&c.m, c.inverse_n, sums, key1, u, c1),
+            }
+            c.m.inverse(c1);
         }
         if protection.fresh_zero {
             sample::errors(prg, small);

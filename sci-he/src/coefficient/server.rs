@@ -117,7 +117,11 @@ impl<D: Domain> Layer<D> {
                 let request = order[first + i];
                 let x = Zeroizing::new(self.layout.input_coefficients(request, &share));
                 let mut prg = Prg::with_stream(seed, (first + i) as u64);
-                Ciphertext::receive(&self.context, messages[i].as_ref(), &x, &mut prg)
+                let receive = match self.scalar {
+                    true => Ciphertext::receive_coefficients,
+                    false => Ciphertext::receive,
+                };
+                receive(&self.context, messages[i].as_ref(), &x, &mut prg)
             });
             for request in parsed {
                 requests.push(request?);
