@@ -47,13 +47,25 @@ impl ProductDomain for Ring {
     }
 
     fn pad_elements(self, stream: &[Block], out: &mut [u64]) {
-        let words = stream.iter().flat_map(|block| block.0);
         if self.bits() <= SHORT {
-            let pieces = words.flat_map(|word| [self.reduce(word), self.reduce(word >> 32)]);
-            out.iter_mut().zip(pieces).for_each(|(out, piece)| *out = piece);
+            for (out, block) in out.chunks_mut(4).zip(stream) {
+                let [a, b] = block.0;
+                let pieces = [a, a >> 32, b, b >> 32].map(|piece| self.reduce(piece));
+                copy(&pieces, out);
+            }
         } else {
-            out.iter_mut().zip(words).for_each(|(out, word)| *out = self.reduce(word));
+            for (out, block) in out.chunks_mut(2).zip(stream) {
+                copy(&block.0.map(|word| self.reduce(word)), out);
+            }
         }
+    }
+}
+
+/// All pieces, or as many as there is room for at the end of a row.
+fn copy<const N: usize>(pieces: &[u64; N], out: &mut [u64]) {
+    match out.as_chunks_mut().0 {
+        [whole] => *whole = *pieces,
+        _ => out.iter_mut().zip(pieces).for_each(|(out, piece)| *out = *piece),
     }
 }
 
