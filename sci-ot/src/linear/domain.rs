@@ -47,25 +47,29 @@ impl ProductDomain for Ring {
     }
 
     fn pad_elements(self, stream: &[Block], out: &mut [u64]) {
+        let mask = self.mask();
         if self.bits() <= SHORT {
-            for (out, block) in out.chunks_mut(4).zip(stream) {
-                let [a, b] = block.0;
-                let pieces = [a, a >> 32, b, b >> 32].map(|piece| self.reduce(piece));
-                copy(&pieces, out);
-            }
+            spread(stream, out, |Block([a, b])| {
+                [a & mask, a >> 32 & mask, b & mask, b >> 32 & mask]
+            });
         } else {
-            for (out, block) in out.chunks_mut(2).zip(stream) {
-                copy(&block.0.map(|word| self.reduce(word)), out);
-            }
+            spread(stream, out, |Block([a, b])| [a & mask, b & mask]);
         }
     }
 }
 
-/// All pieces, or as many as there is room for at the end of a row.
-fn copy<const N: usize>(pieces: &[u64; N], out: &mut [u64]) {
-    match out.as_chunks_mut().0 {
-        [whole] => *whole = *pieces,
-        _ => out.iter_mut().zip(pieces).for_each(|(out, piece)| *out = *piece),
+/// N elements of each block, of the last as many as there is room for.
+fn spread<const N: usize>(
+    stream: &[Block],
+    out: &mut [u64],
+    elements: impl Fn(&Block) -> [u64; N],
+) {
+    let (whole, rest) = out.as_chunks_mut();
+    for (out, block) in whole.iter_mut().zip(stream) {
+        *out = elements(block);
+    }
+    if let Some(last) = stream.get(whole.len()) {
+        rest.copy_from_slice(&elements(last)[..rest.len()]);
     }
 }
 

@@ -18,8 +18,9 @@ const CHUNK_COTS: usize = 1 << 18;
 const PACK: usize = 8;
 /// Elements below which a row is short: more of them are packed together.
 const SHORT_ROW: usize = 64;
-/// Blocks of pads up to which those of all that is packed together are stretched together.
-const STRETCH_TOGETHER: usize = 64;
+/// Blocks of a row's pads up to which the pads of all that is packed together are stretched together, which is faster
+/// for short ones.
+const STRETCH_TOGETHER: usize = 256;
 
 /// How the entries of A are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,10 @@ impl<D: ProductDomain> Shape<D> {
         let bits = self.entries.bits;
         let cots = n * bits as usize;
         let messages: usize = (0..bits).map(|t| self.bytes(n, t)).sum();
-        let messages = Cost::message(receiver.peer(), 8 * messages as u64);
+        let blocks: usize = (0..bits).map(|t| self.domain.shrunk(t).pad_blocks(self.width)).sum();
+        // Both pads of the sender, and the receiver's.
+        let stretched = 3 * (n * blocks) as u64;
+        let messages = Cost { stretched, ..Cost::message(receiver.peer(), 8 * messages as u64) };
         (ot.cot_cost(cots, receiver) + messages).in_rounds(2)
     }
 }
