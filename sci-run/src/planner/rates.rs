@@ -10,7 +10,8 @@ use sci_ot::silent::{Growth, IKNP_SERVES, SETS};
 /// Lanes and directions that share the OTs of a large layer.
 const POOLS: u64 = 8;
 
-/// CPU seconds of both parties together, measured on one core of an AMD EPYC "Genoa" at 3.6 GHz.
+/// CPU seconds of both parties together, measured on one core of an AMD EPYC "Genoa" at 3.6 GHz. (Those of stretched pads
+/// and of coefficients were measured on an Intel Xeon, and divided by what ReLU takes there and the others say.)
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rates {
     /// For each silent COT with all that follows from it, by the set, smallest first.
