@@ -428,11 +428,11 @@ mod tests {
             let point = Window::new([1; 3]);
             assert_eq!(engine([24, 144, 1], [1, 56, 56], point, link), Engine::He);
             assert_eq!(engine([960, 160, 1], [1, 7, 7], point, link), Engine::He);
-            for (channels, side, dilation) in [(5, 48, 4), (11, 24, 1)] {
+            for (channels, side, dilation) in [(5, 48, 4), (5, 48, 16), (11, 24, 1)] {
                 let window = Window::new([3; 3]).with_dilation([dilation; 3]);
                 let window = window.with_pads([dilation; 3], [dilation; 3]);
                 let engine = engine([channels, channels, 1], [side; 3], window, link);
-                assert_eq!(engine, Engine::He, "{channels} x {side}^3 over {link}");
+                assert_eq!(engine, Engine::He, "{channels} x {side}^3 / {dilation} over {link}");
             }
         }
     }

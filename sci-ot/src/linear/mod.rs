@@ -32,7 +32,7 @@ pub use convolution::{convolution, convolution_product};
 pub use domain::ProductDomain;
 pub use elementwise::{elementwise, elementwise_cost};
 pub use product::{Direction, Matrix, Product, Way, matmul};
-pub use rows::{Entries, Job, Operand, Shape, scaled_rows, scaled_rows_cost};
+pub use rows::{Entries, EntryOf, Job, Operand, RowOf, Shape, scaled_rows, scaled_rows_cost};
 
 /// The choices that weights of so many bits are: themselves, or, where they may leave the domain, their
 /// representatives.

@@ -89,10 +89,15 @@ impl<D: ProductDomain> Shape<D> {
 /// derived from another tensor, as that of the patches of a convolution, never exists as a whole.
 pub enum Operand<'a> {
     /// The receiver: entry e, in its low bits.
-    Entries(Box<dyn Fn(usize) -> Result<u64> + Sync + 'a>),
+    Entries(Box<EntryOf<'a>>),
     /// The sender: writes the row that entry e multiplies.
-    Rows(Box<dyn Fn(usize, &mut [u64]) -> Result<()> + Sync + 'a>),
+    Rows(Box<RowOf<'a>>),
 }
+
+/// The entry of a number.
+pub type EntryOf<'a> = dyn Fn(usize) -> Result<u64> + Sync + 'a;
+/// Writes the row of the entry of a number.
+pub type RowOf<'a> = dyn Fn(usize, &mut [u64]) -> Result<()> + Sync + 'a;
 
 /// out[e / inner] += a_e * row_e over all entries e.
 pub struct Job<'a, D> {

@@ -130,7 +130,7 @@ impl Rates {
     /// CPU seconds of both parties for a lattice layer: what the layer itself reckoned with, or the rates.
     pub fn lattice_seconds<D: Domain>(&self, layer: &Layer<D>) -> f64 {
         match layer {
-            Layer::Coefficient(layer) => {
+            Layer::Coefficient(layer, _) => {
                 layer.estimated_seconds() * self.coefficients
                     + layer.cost().bytes() as f64 * self.coefficients_byte
             }
