@@ -22,12 +22,21 @@ pub struct Cost {
     pub rows: u64,
     /// Pads computed by both parties: every message of every OT at its sender, one at its receiver.
     pub pads: u64,
+    /// Blocks that pads are stretched to by both parties where a message is a row of elements (products).
+    pub stretched: u64,
 }
 
 impl Cost {
     /// Nothing at all.
-    pub const ZERO: Self =
-        Self { server_to_client: 0, client_to_server: 0, rounds: 0, cots: 0, rows: 0, pads: 0 };
+    pub const ZERO: Self = Self {
+        server_to_client: 0,
+        client_to_server: 0,
+        rounds: 0,
+        cots: 0,
+        rows: 0,
+        pads: 0,
+        stretched: 0,
+    };
 
     /// One message of `bits` bits from `from`, rounded up to bytes. Adds no round: the protocol
     /// states its own.
@@ -65,6 +74,7 @@ impl Add for Cost {
             cots: self.cots + other.cots,
             rows: self.rows + other.rows,
             pads: self.pads + other.pads,
+            stretched: self.stretched + other.stretched,
         }
     }
 }
@@ -86,6 +96,7 @@ impl Mul<u64> for Cost {
             cots: self.cots * times,
             rows: self.rows * times,
             pads: self.pads * times,
+            stretched: self.stretched * times,
         }
     }
 }

@@ -1,18 +1,12 @@
 //! OT in all its forms, against its definition.
 
-use proptest::prelude::*;
 use sci_core::testing::{reveal, share_arithmetic, share_bits};
-use sci_core::{
-    AnyDomain, BitShares, Bits, Block, Domain, Field, Party, Prg, Result, Ring, Shares,
-};
+use sci_core::{BitShares, Bits, Block, Domain, Field, Party, Prg, Result, Ring, Shares};
 use sci_ot::chosen::{Choices, Group};
-use sci_ot::linear::{
-    Direction, Matrix, Product, ProductDomain, Way, elementwise, elementwise_cost, matmul,
-};
 use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
-use sci_ot::testing::{assert_cost, run_both, run_peers};
+use sci_ot::testing::{assert_cost, run_both};
 use sci_ot::triple::{Need, Stock, Supply};
 use sci_ot::{Lane, OtKind, Role, cot, select};
 
@@ -326,147 +320,4 @@ fn mux_and_b2a_over(ot: OtKind) {
         select_case(ot, Field::new(n).unwrap(), 20);
     }
     select_case(ot, Ring::new(32).unwrap(), 10_000);
-}
-
-/// One product in all ways and one element by element, against their definition and cost.
-fn product_case<D: ProductDomain>(ot: OtKind, product: Product<D>, seed: u64) {
-    let Product { domain, rows, inner, columns, weight_bits } = product;
-    let what = format!("{product:?} over {}", ot.name());
-    let mut rng = prg(seed);
-    let shift = 64 - weight_bits;
-    let mut weights: Vec<i64> =
-        (0..rows * inner).map(|_| ((rng.next_u64() << shift) as i64) >> shift).collect();
-    // The least and the greatest weight, and the ends of the domain.
-    weights.iter_mut().zip([i64::MIN, i64::MAX]).for_each(|(w, end)| *w = end >> shift);
-    let mut inputs = vec![0; inner * columns];
-    domain.sample_into(&mut rng, &mut inputs);
-    inputs.iter_mut().zip([domain.neg(domain.reduce(1)), 0]).for_each(|(x, end)| *x = end);
-    let ways = [Direction::WeightsChoose, Direction::InputsChoose].map(Way::One);
-    for way in ways.into_iter().chain([Way::Both]) {
-        let (server, client) = run_peers(
-            Settings::over(ot),
-            |peer| matmul(peer, &product, Matrix::Weights(&weights), way),
-            |peer| matmul(peer, &product, Matrix::Inputs(&inputs), way),
-        )
-        .unwrap();
-        let c = reveal(domain, server.value.values(), client.value.values());
-        for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
-            let expected = (0..inner).fold(0, |sum, k| {
-                let w = domain.from_signed(weights[i * inner + k]);
-                domain.add(sum, domain.mul(w, inputs[k * columns + j]))
-            });
-            assert_eq!(c[i * columns + j], expected, "{what}: {way:?} {i} {j}");
-        }
-        assert_cost(&server, &client, product.cost(ot, way), &what);
-    }
-    let x = &inputs[..weights.len().min(inputs.len())];
-    let w = &weights[..x.len()];
-    let (server, client) = run_peers(
-        Settings::over(ot),
-        |peer| elementwise(peer, domain, weight_bits, Matrix::Weights(w)),
-        |peer| elementwise(peer, domain, weight_bits, Matrix::Inputs(x)),
-    )
-    .unwrap();
-    let z = reveal(domain, server.value.values(), client.value.values());
-    for i in 0..x.len() {
-        assert_eq!(z[i], domain.mul(domain.from_signed(w[i]), x[i]), "{what}: {i}");
-    }
-    assert_cost(&server, &client, elementwise_cost(ot, domain, weight_bits, w.len()), &what);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn matrix_products(
-        domain in prop_oneof![
-            (1u32..=64).prop_map(|l| Ring::new(l).unwrap().any()),
-            (2u64..=1 << 62).prop_map(|n| Field::new(n).unwrap().any()),
-            (2u64..300).prop_map(|n| Field::new(n).unwrap().any()),
-        ],
-        weight_bits in 1u32..=64,
-        (rows, inner, columns) in (0usize..7, 0usize..9, 0usize..12),
-        seed: u64,
-        silent: bool,
-    ) {
-        let ot = if silent { OtKind::Silent } else { OtKind::Iknp };
-        match domain {
-            AnyDomain::Ring(domain) => {
-                product_case(ot, Product { domain, rows, inner, columns, weight_bits }, seed);
-            }
-            AnyDomain::Field(domain) => {
-                product_case(ot, Product { domain, rows, inner, columns, weight_bits }, seed);
-            }
-        }
-    }
-}
-
-/// Over Z_n d1 d2 m (lambda + d3 eta) bits, for weights of any width, in one chunk and in several.
-#[test]
-fn matrix_products_over_a_field() {
-    let domain = Field::new(137_438_822_401).unwrap();
-    for (ot, lambda) in [(OtKind::Iknp, 128), (OtKind::Silent, 1)] {
-        for (weight_bits, rows, inner, columns) in [(64, 24, 40, 24), (3, 8, 20, 3000)] {
-            let product = Product { domain, rows, inner, columns, weight_bits };
-            let (d, m) = ((rows * inner) as u64, u64::from(weight_bits).min(37));
-            let bits = d * m * (lambda + columns as u64 * 37);
-            assert_eq!(product.cost(ot, Way::One(Direction::WeightsChoose)).bytes() * 8, bits);
-            product_case(ot, product, 5);
-        }
-    }
-}
-
-/// The formula of PROTOCOLS A10 for full-width weights, to the bit, and across chunks.
-#[test]
-fn matrix_product_cost_is_the_formula() {
-    for (l, m) in [(32, 32), (37, 13)] {
-        let ring = Ring::new(l).unwrap();
-        let (rows, inner, columns) = (16, 24, 40);
-        let product = Product { domain: ring, rows, inner, columns, weight_bits: m };
-        let (d, l, m) = ((rows * inner) as u64, u64::from(l), u64::from(m));
-        let bits = d * (m * 128 + columns as u64 * (m * (l - m) + m * (m + 1) / 2));
-        assert_eq!(
-            product.cost(OtKind::Iknp, Way::One(Direction::WeightsChoose)).bytes() * 8,
-            bits
-        );
-    }
-}
-
-/// ResNet50's convolutions at l = 37 with full-width weights: 334.49 GiB of messages, as the reference
-/// implementation logs, and 338.29 GiB with the extension in the cheaper direction of each layer.
-#[test]
-fn resnet50_by_ot_costs_what_is_known() {
-    let ring = Ring::new(37).unwrap();
-    let mut shapes = vec![(64, 3 * 49, 112 * 112)];
-    let mut channels = 64;
-    for (middle, out, blocks, side) in
-        [(64, 256, 3, 56), (128, 512, 4, 28), (256, 1024, 6, 14), (512, 2048, 3, 7)]
-    {
-        for block in 0..blocks {
-            // The first block of a stage but the first halves the side in its 3x3 convolution.
-            let before = if block == 0 && middle > 64 { 2 * side } else { side };
-            shapes.push((middle, channels, before * before));
-            shapes.push((middle, middle * 9, side * side));
-            shapes.push((out, middle, side * side));
-            if block == 0 {
-                shapes.push((out, channels, side * side));
-            }
-            channels = out;
-        }
-    }
-    assert_eq!(shapes.len(), 53);
-    let macs: usize = shapes.iter().map(|(rows, inner, columns)| rows * inner * columns).sum();
-    assert_eq!(macs, 4_087_136_256);
-    let gib = |bytes: f64| (bytes / f64::from(1 << 30) * 100.0).round() / 100.0;
-    assert_eq!(gib(macs as f64 * 703.0 / 8.0), 334.49);
-    let bytes = |&(rows, inner, columns): &(usize, usize, usize)| {
-        let product = Product { domain: ring, rows, inner, columns, weight_bits: 37 };
-        let of = |way| product.cost(OtKind::Iknp, way).bytes();
-        let one = [Direction::WeightsChoose, Direction::InputsChoose].map(|d| of(Way::One(d)));
-        (one[0].min(one[1]), of(product.cheapest(OtKind::Iknp)))
-    };
-    let (least, ours) =
-        shapes.iter().map(bytes).fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-    assert_eq!(gib(least as f64), 338.29);
-    // Both directions of the link loaded, for at most a tenth more.
-    assert!(ours >= least && ours <= least + least / 10);
 }

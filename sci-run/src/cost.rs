@@ -4,7 +4,7 @@
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
 use crate::linear::{Protocols, factor_bits};
-use crate::two_party::{NetDomain, bits_of, cheapest_matmul_cost, sign_of};
+use crate::two_party::{NetDomain, bits_of, linear_product, sign_of};
 use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
 use millionaires::argmax::{argmax_cost, index_ring};
@@ -12,7 +12,7 @@ use millionaires::maxpool::{Windows, maxpool_cost};
 use millionaires::relu::{MuxForm, relu_cost};
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 use sci_core::{Cost, Domain, Party, pack};
-use sci_ot::linear::elementwise_cost;
+use sci_ot::linear::{Product, convolution_product, elementwise_cost};
 use sci_ot::peer::Settings;
 use truncation::avgpool::avgpool_cost;
 
@@ -84,14 +84,19 @@ impl<D: NetDomain> Reckoning<'_, D> {
         }
     }
 
-    fn product(&mut self, weight: WeightId, shape: [usize; 3], times: u64) -> Result<()> {
+    /// Takes the cost of the lattice layer, or of the product by OT for so many bits of a weight.
+    fn product(
+        &mut self,
+        weight: WeightId,
+        by_ot: impl FnOnce(D, u32) -> Product<D>,
+    ) -> Result<()> {
         if let Some(layer) = self.protocols.layer(self.instruction) {
             self.takes(layer.cost());
             return Ok(());
         }
-        let weight_bits = factor_bits(self.program, weight)?;
-        let one = cheapest_matmul_cost(self.settings.ot, self.domain, shape, weight_bits);
-        self.takes(one * times);
+        let product = by_ot(self.domain, factor_bits(self.program, weight)?);
+        let ot = self.settings.ot;
+        self.takes(product.cost(ot, product.cheapest(ot)));
         Ok(())
     }
 }
@@ -117,8 +122,7 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         _: Option<WeightId>,
         geometry: &ConvGeometry,
     ) -> Result<usize> {
-        let shape = [geometry.group_out(), geometry.patch_len(), geometry.positions()];
-        self.product(weight, shape, (geometry.batch() * geometry.groups()) as u64)?;
+        self.product(weight, |domain, bits| convolution_product(domain, geometry, bits))?;
         Ok(geometry.output_len())
     }
 
@@ -129,8 +133,7 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         _: Option<WeightId>,
         geometry: &LinearGeometry,
     ) -> Result<usize> {
-        let shape = [geometry.outer(), geometry.inner(), geometry.rows()];
-        self.product(weight, shape, 1)?;
+        self.product(weight, |domain, bits| linear_product(domain, geometry, bits))?;
         Ok(geometry.output_len())
     }
 

@@ -3,9 +3,11 @@
 //! Convolutions, linear layers and scalings by secret factors are done by correlated OT or by lattice
 //! encryption. The [`Assignment`] says which; it is public. [`Protocols`] holds the layers that it gives
 //! to the lattice engine, which both parties derive alike, and [`Prepared`] the server's weights for them.
+//! Dilated convolutions go to it undilated where that is cheaper ([`phases`]).
 
 mod assignment;
 pub mod packing;
+pub mod phases;
 mod prepared;
 mod protocols;
 

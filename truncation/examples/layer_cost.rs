@@ -63,6 +63,7 @@ impl Layer {
             _ => {
                 let product = Product {
                     domain: self.ring,
+                    blocks: 1,
                     rows: 64,
                     inner: 64,
                     columns: 56 * 56,

@@ -185,34 +185,62 @@ impl ConvGeometry {
         if positions.is_empty() {
             return Ok(());
         }
-        let [kd, kh, kw] = self.spec.window.kernel;
-        let channels = &image[group * self.group_in() * plane..][..self.group_in() * plane];
-        let mut rows = out.chunks_exact_mut(positions.len());
-        for channel in channels.chunks_exact(plane) {
-            for tap in 0..kd * kh * kw {
-                if let Some(row) = rows.next() {
-                    self.patch_row(channel, coordinates(tap, [kd, kh, kw]), &positions, zero, row);
-                }
-            }
+        let rows = out.chunks_exact_mut(positions.len()).enumerate();
+        rows.for_each(|(row, out)| self.fill_row(image, group, row, &positions, zero, out));
+        Ok(())
+    }
+
+    /// Writes columns `positions` of one row of the patch matrix of one group of one image, as
+    /// [`ConvGeometry::im2col`] would.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if a length or an index does not fit this shape.
+    pub fn patch_row<T: Copy>(
+        &self,
+        image: &[T],
+        group: usize,
+        row: usize,
+        positions: Range<usize>,
+        zero: T,
+        out: &mut [T],
+    ) -> Result<()> {
+        if image.len() != self.spec.in_channels * self.input_plane()
+            || group >= self.spec.groups
+            || row >= self.patch_len()
+            || positions.start > positions.end
+            || positions.end > self.positions()
+            || out.len() != positions.len()
+        {
+            return Err(Error::misuse(format!(
+                "row {row} of the patches of group {group}, positions {positions:?}: {} inputs, {} outputs",
+                image.len(),
+                out.len()
+            )));
         }
+        self.fill_row(image, group, row, &positions, zero, out);
         Ok(())
     }
 
     /// One row of the patch matrix: the same tap for consecutive positions.
-    fn patch_row<T: Copy>(
+    fn fill_row<T: Copy>(
         &self,
-        channel: &[T],
-        taps: [usize; 3],
+        image: &[T],
+        group: usize,
+        row: usize,
         positions: &Range<usize>,
         zero: T,
-        mut row: &mut [T],
+        mut out: &mut [T],
     ) {
         let (window, input) = (&self.spec.window, self.spec.input);
+        let (channel, taps) = (row / window.taps(), row % window.taps());
+        let plane = self.input_plane();
+        let channel = &image[(group * self.group_in() + channel) * plane..][..plane];
+        let taps = coordinates(taps, window.kernel);
         let mut position = positions.start;
         while position < positions.end {
             let [od, oh, ow] = coordinates(position, self.output);
             let run = (self.output[2] - ow).min(positions.end - position);
-            let (line, rest) = row.split_at_mut(run);
+            let (line, rest) = out.split_at_mut(run);
             let source = tap(window, input, 0, od, taps[0])
                 .zip(tap(window, input, 1, oh, taps[1]))
                 .map(|(d, h)| &channel[(d * input[1] + h) * input[2]..][..input[2]]);
@@ -231,7 +259,7 @@ impl ConvGeometry {
                     );
                 }
             }
-            row = rest;
+            out = rest;
             position += run;
         }
     }

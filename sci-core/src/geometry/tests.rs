@@ -92,6 +92,12 @@ fn patch_matrices_agree_with_the_definition() {
                     let expected: Vec<u64> =
                         full.chunks(n).flat_map(|row| row[range.clone()].to_vec()).collect();
                     assert_eq!(got, expected, "{spec:?} group {group} {range:?}");
+                    for (row, expected) in full.chunks(n).enumerate() {
+                        let mut got = vec![u64::MAX; range.len()];
+                        let here = range.clone();
+                        geometry.patch_row(&image, group, row, here.clone(), 0, &mut got).unwrap();
+                        assert_eq!(got, expected[here], "{spec:?} {group} {row} {range:?}");
+                    }
                 }
             }
             assert_eq!(
@@ -213,6 +219,12 @@ fn lengths_that_do_not_fit_are_misuse() {
     assert!(geometry.im2col(&image, 1, 0..4, 0, &mut out).is_err());
     assert!(geometry.im2col(&image, 0, 1..5, 0, &mut out).is_err());
     assert!(geometry.im2col(&image, 0, 0..3, 0, &mut out).is_err());
+    assert!(geometry.patch_row(&image, 0, 7, 0..4, 0, &mut out[..4]).is_ok());
+    assert!(geometry.patch_row(&image[1..], 0, 7, 0..4, 0, &mut out[..4]).is_err());
+    assert!(geometry.patch_row(&image, 1, 7, 0..4, 0, &mut out[..4]).is_err());
+    assert!(geometry.patch_row(&image, 0, 8, 0..4, 0, &mut out[..4]).is_err());
+    assert!(geometry.patch_row(&image, 0, 7, 1..5, 0, &mut out[..4]).is_err());
+    assert!(geometry.patch_row(&image, 0, 7, 0..4, 0, &mut out[..3]).is_err());
 }
 
 #[test]

@@ -47,13 +47,29 @@ impl ProductDomain for Ring {
     }
 
     fn pad_elements(self, stream: &[Block], out: &mut [u64]) {
-        let words = stream.iter().flat_map(|block| block.0);
+        let mask = self.mask();
         if self.bits() <= SHORT {
-            let pieces = words.flat_map(|word| [self.reduce(word), self.reduce(word >> 32)]);
-            out.iter_mut().zip(pieces).for_each(|(out, piece)| *out = piece);
+            spread(stream, out, |Block([a, b])| {
+                [a & mask, a >> 32 & mask, b & mask, b >> 32 & mask]
+            });
         } else {
-            out.iter_mut().zip(words).for_each(|(out, word)| *out = self.reduce(word));
+            spread(stream, out, |Block([a, b])| [a & mask, b & mask]);
         }
+    }
+}
+
+/// N elements of each block, of the last as many as there is room for.
+fn spread<const N: usize>(
+    stream: &[Block],
+    out: &mut [u64],
+    elements: impl Fn(&Block) -> [u64; N],
+) {
+    let (whole, rest) = out.as_chunks_mut();
+    for (out, block) in whole.iter_mut().zip(stream) {
+        *out = elements(block);
+    }
+    if let Some(last) = stream.get(whole.len()) {
+        rest.copy_from_slice(&elements(last)[..rest.len()]);
     }
 }
 

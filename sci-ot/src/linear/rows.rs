@@ -4,6 +4,7 @@ use super::ProductDomain;
 use crate::kind::OtKind;
 use crate::peer::{Lane, Peer};
 use crate::plan::Plan;
+use parking_lot::Mutex;
 use sci_core::hash::expand;
 use sci_core::{Bits, Block, Cost, Error, Party, Result, Shares, pack};
 use std::ops::Range;
@@ -13,8 +14,13 @@ use zeroize::{Zeroize, Zeroizing};
 const FRAME: usize = 1 << 20;
 /// COT rows of one chunk.
 const CHUNK_COTS: usize = 1 << 18;
-/// Entries whose messages are packed together: eight, so that they end on a byte.
+/// Entries whose messages are packed together: a multiple of eight, so that they end on a byte.
 const PACK: usize = 8;
+/// Elements below which a row is short: more of them are packed together.
+const SHORT_ROW: usize = 64;
+/// Blocks of a row's pads up to which the pads of all that is packed together are stretched together, which is faster
+/// for short ones.
+const STRETCH_TOGETHER: usize = 256;
 
 /// How the entries of A are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +53,11 @@ pub struct Shape<D> {
 }
 
 impl<D: ProductDomain> Shape<D> {
+    /// The most elements that a row should have: eight entries then still make one frame.
+    pub fn widest(domain: D) -> usize {
+        FRAME * 8 / (PACK * domain.bits() as usize)
+    }
+
     /// Empty where there is nothing to multiply.
     fn plan(&self) -> Plan {
         if self.width == 0 {
@@ -66,18 +77,27 @@ impl<D: ProductDomain> Shape<D> {
         let bits = self.entries.bits;
         let cots = n * bits as usize;
         let messages: usize = (0..bits).map(|t| self.bytes(n, t)).sum();
-        let messages = Cost::message(receiver.peer(), 8 * messages as u64);
+        let blocks: usize = (0..bits).map(|t| self.domain.shrunk(t).pad_blocks(self.width)).sum();
+        // Both pads of the sender, and the receiver's.
+        let stretched = 3 * (n * blocks) as u64;
+        let messages = Cost { stretched, ..Cost::message(receiver.peer(), 8 * messages as u64) };
         (ot.cot_cost(cots, receiver) + messages).in_rounds(2)
     }
 }
 
-/// What a party brings to a [`Job`].
+/// What a party brings to a [`Job`]. A chunk asks for its own entries or rows, once, so that a matrix which is
+/// derived from another tensor, as that of the patches of a convolution, never exists as a whole.
 pub enum Operand<'a> {
     /// The receiver: entry e, in its low bits.
-    Entries(&'a (dyn Fn(usize) -> u64 + Sync)),
-    /// The sender: the row that entry e multiplies.
-    Rows(&'a (dyn Fn(usize) -> &'a [u64] + Sync)),
+    Entries(Box<EntryOf<'a>>),
+    /// The sender: writes the row that entry e multiplies.
+    Rows(Box<RowOf<'a>>),
 }
+
+/// The entry of a number.
+pub type EntryOf<'a> = dyn Fn(usize) -> Result<u64> + Sync + 'a;
+/// Writes the row of the entry of a number.
+pub type RowOf<'a> = dyn Fn(usize, &mut [u64]) -> Result<()> + Sync + 'a;
 
 /// out[e / inner] += a_e * row_e over all entries e.
 pub struct Job<'a, D> {
@@ -124,30 +144,27 @@ pub fn scaled_rows<D: ProductDomain>(
         }
     }
     let chunks = schedule(jobs.iter().map(|job| &job.shape));
-    let partial = peer.map_chunks(&Plan::pieces(chunks.len(), 1), |lane, at| {
+    let zeros = |Job { shape, inner, .. }: &Job<'_, D>| {
+        Mutex::new(Shares::zeros(shape.domain, shape.count / inner * shape.width))
+    };
+    let sums: Vec<_> = jobs.iter().map(zeros).collect();
+    peer.map_chunks(&Plan::pieces(chunks.len(), 1), |lane, at| {
         let (index, range) = chunks[at.start].clone();
         let Job { shape, operand, inner } = &jobs[index];
         let (first, last) = (range.start / inner, (range.end - 1) / inner);
         let mut out = Zeroizing::new(vec![0u64; (last + 1 - first) * shape.width]);
         let place = |e: usize| (e / inner - first) * shape.width;
         match operand {
-            Operand::Entries(entry) => receive(lane, shape, *entry, range, place, &mut out)?,
-            Operand::Rows(row) => send(lane, shape, *row, range, place, &mut out)?,
+            Operand::Entries(entry) => receive(lane, shape, entry, range, place, &mut out)?,
+            Operand::Rows(row) => send(lane, shape, row, range, place, &mut out)?,
         }
-        Ok((index, first, out))
+        // Added here and not at the end: the parts of an output row that many chunks share would not fit.
+        let sums = &mut sums[index].lock();
+        let sums = &mut sums.values_mut()[first * shape.width..];
+        shape.domain.add_assign(&mut sums[..out.len()], &out);
+        Ok(())
     })?;
-    let mut all: Vec<Shares<D>> = jobs
-        .iter()
-        .map(|Job { shape, inner, .. }| {
-            Shares::zeros(shape.domain, shape.count / inner * shape.width)
-        })
-        .collect();
-    for (index, first, part) in partial {
-        let Shape { domain, width, .. } = jobs[index].shape;
-        let sums = &mut all[index].values_mut()[first * width..];
-        domain.add_assign(&mut sums[..part.len()], &part);
-    }
-    Ok(all)
+    Ok(sums.into_iter().map(Mutex::into_inner).collect())
 }
 
 /// The cost of [`scaled_rows`], with the party that owns the entries of each job.
@@ -159,44 +176,62 @@ pub fn scaled_rows_cost<D: ProductDomain>(ot: OtKind, jobs: &[(Shape<D>, Party)]
     chunks.fold(Cost::ZERO, Cost::beside)
 }
 
-fn send<'a, D: ProductDomain>(
+/// How the messages of a chunk are worked through: entries that are packed together, and those of them whose pads
+/// are stretched together.
+fn steps<D: ProductDomain>(shape: &Shape<D>) -> [usize; 2] {
+    let pack = PACK * (SHORT_ROW / shape.width.max(1)).clamp(1, PACK);
+    let together = shape.domain.pad_blocks(shape.width) <= STRETCH_TOGETHER;
+    [pack, if together { pack } else { 1 }]
+}
+
+fn send<D: ProductDomain>(
     lane: &mut Lane,
     shape: &Shape<D>,
-    row: &(dyn Fn(usize) -> &'a [u64] + Sync),
+    row: impl Fn(usize, &mut [u64]) -> Result<()>,
     range: Range<usize>,
     place: impl Fn(usize) -> usize,
     out: &mut [u64],
 ) -> Result<()> {
     let (domain, n, width) = (shape.domain, range.len(), shape.width);
     let bits = shape.entries.bits;
+    let mut rows = Zeroizing::new(vec![0u64; n * width]);
+    for (e, out) in range.clone().zip(rows.chunks_exact_mut(width)) {
+        row(e, out)?;
+    }
     lane.send.extend_cot(&mut lane.stream, n * bits as usize)?;
     let ot = &*lane.send;
-    let mut pads = vec![[Block::ZERO; 2]; PACK];
-    let mut messages = Zeroizing::new(vec![0u64; PACK * width]);
+    let [pack, together] = steps(shape);
+    let mut pads = vec![[Block::ZERO; 2]; pack];
+    let mut messages = Zeroizing::new(vec![0u64; pack * width]);
     let mut elements = Zeroizing::new(vec![0u64; 2 * width]);
-    let mut stream = vec![Block::ZERO; 2 * domain.pad_blocks(width)];
+    let mut stream = vec![Block::ZERO; 2 * together * domain.pad_blocks(width)];
     for t in 0..bits {
         let shrunk = domain.shrunk(t);
         let blocks = shrunk.pad_blocks(width);
         let factor = domain.factor(t, shape.entries.negative(t));
         lane.stream.send_with(shape.bytes(n, t), |frame| {
-            for first in (0..n).step_by(PACK) {
-                let len = PACK.min(n - first);
+            for first in (0..n).step_by(pack) {
+                let len = pack.min(n - first);
                 ot.cot_pads(t as usize * n + first, &mut pads[..len]);
-                for (i, pair) in pads[..len].iter().enumerate() {
-                    let stream = &mut stream[..2 * blocks];
-                    expand(pair, blocks, stream);
-                    let (zero, one) = elements.split_at_mut(width);
-                    shrunk.pad_elements(&stream[..blocks], zero);
-                    shrunk.pad_elements(&stream[blocks..], one);
-                    let e = range.start + first + i;
-                    let sum = &mut out[place(e)..][..width];
-                    let message = &mut messages[i * width..(i + 1) * width];
-                    for ((((m, b), s), p0), p1) in
-                        message.iter_mut().zip(row(e)).zip(sum).zip(&*zero).zip(&*one)
+                let here =
+                    messages.chunks_exact_mut(width).zip(rows[first * width..].chunks(width));
+                let mut here = (range.start + first..).zip(here);
+                for pairs in pads[..len].chunks(together) {
+                    let stream = &mut stream[..2 * blocks * pairs.len()];
+                    expand(pairs.as_flattened(), blocks, stream);
+                    for (stream, (e, (message, row))) in
+                        stream.chunks_exact(2 * blocks).zip(&mut here)
                     {
-                        *m = shrunk.add(shrunk.mul(*b, factor), shrunk.sub(*p0, *p1));
-                        *s = domain.sub(*s, domain.weigh(t, *p0));
+                        let (zero, one) = elements.split_at_mut(width);
+                        shrunk.pad_elements(&stream[..blocks], zero);
+                        shrunk.pad_elements(&stream[blocks..], one);
+                        let sum = &mut out[place(e)..][..width];
+                        for ((((m, b), s), p0), p1) in
+                            message.iter_mut().zip(row).zip(sum).zip(&*zero).zip(&*one)
+                        {
+                            *m = shrunk.add(shrunk.mul(*b, factor), shrunk.sub(*p0, *p1));
+                            *s = domain.sub(*s, domain.weigh(t, *p0));
+                        }
                     }
                 }
                 let bytes = shape.bytes(first, t);
@@ -214,44 +249,50 @@ fn send<'a, D: ProductDomain>(
 fn receive<D: ProductDomain>(
     lane: &mut Lane,
     shape: &Shape<D>,
-    entry: &(dyn Fn(usize) -> u64 + Sync),
+    entry: impl Fn(usize) -> Result<u64>,
     range: Range<usize>,
     place: impl Fn(usize) -> usize,
     out: &mut [u64],
 ) -> Result<()> {
     let (domain, n, width) = (shape.domain, range.len(), shape.width);
     let bits = shape.entries.bits;
+    let mut entries = Zeroizing::new(vec![0u64; n]);
+    for (e, out) in range.clone().zip(entries.iter_mut()) {
+        *out = entry(e)?;
+    }
     let mut choices = Bits::default();
     for t in 0..bits {
-        choices.extend(&Bits::from_fn(n, |e| entry(range.start + e) >> t));
+        choices.extend(&Bits::from_fn(n, |e| entries[e] >> t));
     }
     lane.recv.extend_cot(&mut lane.stream, &choices)?;
     let ot = &*lane.recv;
-    let mut pads = vec![Block::ZERO; PACK];
-    let mut messages = Zeroizing::new(vec![0u64; PACK * width]);
+    let [pack, together] = steps(shape);
+    let mut pads = vec![Block::ZERO; pack];
+    let mut messages = Zeroizing::new(vec![0u64; pack * width]);
     let mut elements = Zeroizing::new(vec![0u64; width]);
-    let mut stream = vec![Block::ZERO; domain.pad_blocks(width)];
+    let mut stream = vec![Block::ZERO; together * domain.pad_blocks(width)];
     for t in 0..bits {
         let shrunk = domain.shrunk(t);
         let blocks = shrunk.pad_blocks(width);
         let frame = lane.stream.recv("messages of a matrix product", shape.bytes(n, t))?;
-        for first in (0..n).step_by(PACK) {
-            let len = PACK.min(n - first);
+        for first in (0..n).step_by(pack) {
+            let len = pack.min(n - first);
             ot.cot_pads(t as usize * n + first, &mut pads[..len]);
             let bytes = shape.bytes(first, t);
             let len_bytes = shape.bytes(len, t);
             let messages = &mut messages[..len * width];
             pack::unpack_elements(shrunk, &frame[bytes..bytes + len_bytes], messages)?;
-            for (i, pad) in pads[..len].iter().enumerate() {
-                let stream = &mut stream[..blocks];
-                expand(std::slice::from_ref(pad), blocks, stream);
-                shrunk.pad_elements(stream, &mut elements);
-                let chosen = u64::from(choices.get(t as usize * n + first + i)).wrapping_neg();
-                let e = range.start + first + i;
-                let sum = &mut out[place(e)..][..width];
-                let message = &messages[i * width..(i + 1) * width];
-                for ((s, p), m) in sum.iter_mut().zip(&*elements).zip(message) {
-                    *s = domain.add(*s, domain.weigh(t, shrunk.add(*p, m & chosen)));
+            let mut here = (first..).zip(messages.chunks_exact(width));
+            for pads in pads[..len].chunks(together) {
+                let stream = &mut stream[..blocks * pads.len()];
+                expand(pads, blocks, stream);
+                for (stream, (i, message)) in stream.chunks_exact(blocks).zip(&mut here) {
+                    shrunk.pad_elements(stream, &mut elements);
+                    let chosen = u64::from(choices.get(t as usize * n + i)).wrapping_neg();
+                    let sum = &mut out[place(range.start + i)..][..width];
+                    for ((s, p), m) in sum.iter_mut().zip(&*elements).zip(message) {
+                        *s = domain.add(*s, domain.weigh(t, shrunk.add(*p, m & chosen)));
+                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The two packings of lattice encryption behind one face: coefficients (the default), and the batched slots of
 //! the original SCI-HE. A session has one of them.
 
+use super::phases::Phases;
 use athos::{Error, Result};
 use sci_core::channel::Stream;
 use sci_core::geometry::{ConvGeometry, LinearGeometry};
@@ -31,8 +32,8 @@ impl Packing {
 /// A planned product. Public.
 #[derive(Debug)]
 pub enum Layer<D: Domain> {
-    /// Of coefficients.
-    Coefficient(Box<coefficient::Layer<D>>),
+    /// Of coefficients, perhaps without its dilation.
+    Coefficient(Box<coefficient::Layer<D>>, Option<Box<Phases>>),
     /// Of slots.
     Simd(Box<simd::Layer<D>>),
 }
@@ -51,8 +52,8 @@ impl<D: Domain> Layer<D> {
     ) -> Result<Self> {
         Ok(match packing {
             Packing::Coefficient => {
-                let layer = coefficient::Layer::conv(geometry, domain, bound, privacy)?;
-                Self::Coefficient(Box::new(layer))
+                let (layer, phases) = with_fewest_bytes(geometry, domain, bound, privacy)?;
+                Self::Coefficient(Box::new(layer), phases)
             }
             Packing::Simd => {
                 Self::Simd(Box::new(simd::Layer::conv(geometry, domain, bound, privacy)?))
@@ -74,7 +75,7 @@ impl<D: Domain> Layer<D> {
         Ok(match packing {
             Packing::Coefficient => {
                 let layer = coefficient::Layer::fully_connected(geometry, domain, bound, privacy)?;
-                Self::Coefficient(Box::new(layer))
+                Self::Coefficient(Box::new(layer), None)
             }
             Packing::Simd => {
                 let layer = simd::Layer::fully_connected(geometry, domain, bound, privacy)?;
@@ -99,7 +100,7 @@ impl<D: Domain> Layer<D> {
             Packing::Coefficient => {
                 let layer =
                     coefficient::Layer::elementwise(shape, weight_shape, domain, bound, privacy)?;
-                Self::Coefficient(Box::new(layer))
+                Self::Coefficient(Box::new(layer), None)
             }
             Packing::Simd => {
                 let layer = simd::Layer::elementwise(shape, weight_shape, domain, bound, privacy)?;
@@ -111,7 +112,7 @@ impl<D: Domain> Layer<D> {
     /// Payload of a run, without keys.
     pub fn cost(&self) -> Cost {
         match self {
-            Self::Coefficient(layer) => layer.cost(),
+            Self::Coefficient(layer, _) => layer.cost(),
             Self::Simd(layer) => layer.cost(),
         }
     }
@@ -119,7 +120,7 @@ impl<D: Domain> Layer<D> {
     /// Coefficients that a run sends and the flooding has to cover.
     pub fn response_coefficients(&self) -> u64 {
         let coefficients = match self {
-            Self::Coefficient(layer) => layer.output_len(),
+            Self::Coefficient(layer, _) => layer.output_len(),
             Self::Simd(layer) => layer.response_coefficients(),
         };
         coefficients as u64
@@ -128,7 +129,7 @@ impl<D: Domain> Layer<D> {
     /// Coefficients of a ciphertext.
     pub fn degree(&self) -> usize {
         match self {
-            Self::Coefficient(layer) => layer.context().params().degree(),
+            Self::Coefficient(layer, _) => layer.context().params().degree(),
             Self::Simd(layer) => layer.context().params().degree(),
         }
     }
@@ -150,16 +151,16 @@ impl<D: Domain> Setup<D> {
     /// None for planned layers.
     pub fn new<'a>(layers: impl Iterator<Item = &'a Layer<D>> + Clone) -> Result<Option<Self>> {
         let coefficient = layers.clone().filter_map(|layer| match layer {
-            Layer::Coefficient(layer) => Some(layer.as_ref()),
+            Layer::Coefficient(layer, _) => Some(layer.as_ref()),
             Layer::Simd(_) => None,
         });
         let simd = layers.clone().filter_map(|layer| match layer {
             Layer::Simd(layer) => Some(layer.as_ref()),
-            Layer::Coefficient(_) => None,
+            Layer::Coefficient(..) => None,
         });
         Ok(match layers.clone().next() {
             None => None,
-            Some(Layer::Coefficient(_)) => {
+            Some(Layer::Coefficient(..)) => {
                 Some(Self::Coefficient(session::Setup::new(coefficient)))
             }
             Some(Layer::Simd(_)) => Some(Self::Simd(simd::Setup::new(simd))),
@@ -249,7 +250,7 @@ impl Weights {
     /// Another number of them, or one beyond the bound.
     pub fn within<D: Domain>(layer: &Layer<D>, values: Vec<i32>, room: u64) -> Result<Self> {
         Ok(match layer {
-            Layer::Coefficient(layer) => {
+            Layer::Coefficient(layer, _) => {
                 use coefficient::Weights;
                 let fits = Weights::prepared_bytes(layer) as u64 <= room;
                 let make = if fits { Weights::prepare } else { Weights::on_the_fly };
@@ -276,7 +277,7 @@ impl Weights {
     /// Bytes that transformed weights of a layer take.
     pub fn prepared_bytes<D: Domain>(layer: &Layer<D>) -> u64 {
         let bytes = match layer {
-            Layer::Coefficient(layer) => coefficient::Weights::prepared_bytes(layer),
+            Layer::Coefficient(layer, _) => coefficient::Weights::prepared_bytes(layer),
             Layer::Simd(layer) => simd::Weights::prepared_bytes(layer),
         };
         bytes as u64
@@ -301,10 +302,15 @@ pub fn run_server<D: Domain>(
 ) -> Result<Shares<D>> {
     Ok(match (layer, keys, weights) {
         (
-            Layer::Coefficient(layer),
+            Layer::Coefficient(layer, phases),
             ServerKeys::Coefficient(keys),
             Weights::Coefficient(weights),
-        ) => coefficient::run_server(stream, layer, keys, weights, share, prg)?,
+        ) => {
+            let run = |share: &Shares<D>| {
+                coefficient::run_server(stream, layer, keys, weights, share, prg)
+            };
+            through(phases.as_deref(), share, run)?
+        }
         (Layer::Simd(layer), ServerKeys::Simd(keys), Weights::Simd(weights)) => {
             simd::run_server(stream, layer, keys, weights, share, prg)?
         }
@@ -324,12 +330,44 @@ pub fn run_client<D: Domain>(
     prg: &mut Prg,
 ) -> Result<Shares<D>> {
     Ok(match (layer, keys) {
-        (Layer::Coefficient(layer), ClientKeys::Coefficient(keys)) => {
-            coefficient::run_client(stream, layer, keys, share, prg)?
+        (Layer::Coefficient(layer, phases), ClientKeys::Coefficient(keys)) => {
+            let run = |share: &Shares<D>| coefficient::run_client(stream, layer, keys, share, prg);
+            through(phases.as_deref(), share, run)?
         }
         (Layer::Simd(layer), ClientKeys::Simd(keys)) => {
             simd::run_client(stream, layer, keys, share, prg)?
         }
         _ => return Err(mixed()),
     })
+}
+
+/// The plan of coefficients that sends the fewest bytes: of a convolution as it is, or without some of its dilations.
+fn with_fewest_bytes<D: Domain>(
+    geometry: &ConvGeometry,
+    domain: D,
+    bound: u64,
+    privacy: Privacy,
+) -> Result<(coefficient::Layer<D>, Option<Box<Phases>>)> {
+    let plan = |geometry: &ConvGeometry| coefficient::Layer::conv(geometry, domain, bound, privacy);
+    let mut best = plan(geometry).map(|layer| (layer, None));
+    for phases in Phases::all(geometry) {
+        let Ok(layer) = plan(phases.undilated()) else { continue };
+        let bytes = layer.cost().bytes();
+        if best.as_ref().map_or(true, |(best, _)| bytes < best.cost().bytes()) {
+            best = Ok((layer, Some(Box::new(phases))));
+        }
+    }
+    Ok(best?)
+}
+
+/// Runs a layer whose dilation may be undone.
+fn through<D: Domain>(
+    phases: Option<&Phases>,
+    share: &Shares<D>,
+    run: impl FnOnce(&Shares<D>) -> sci_core::Result<Shares<D>>,
+) -> sci_core::Result<Shares<D>> {
+    let Some(phases) = phases else { return run(share) };
+    let domain = share.domain();
+    let output = run(&Shares::from_canonical(domain, phases.gather(share.values())?))?;
+    Ok(Shares::from_canonical(domain, phases.scatter(output.values())?))
 }

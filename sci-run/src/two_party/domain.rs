@@ -1,16 +1,14 @@
 //! What a domain must offer for programs to run over it.
 
 use millionaires::Precision;
+use sci_core::geometry::LinearGeometry;
 use sci_core::{Cost, Error, Field, Result, Ring, Shares};
-use sci_ot::linear::{Matrix, Product, ProductDomain, matmul};
+use sci_ot::Peer;
+use sci_ot::linear::{Product, ProductDomain};
 use sci_ot::peer::Settings;
-use sci_ot::{OtKind, Peer};
 use truncation::avgpool::QuotientDomain;
 use truncation::truncate::{truncate_with, truncate_with_cost};
 use truncation::{Exactness, Sign};
-
-/// Rows, inner and columns of a product of the server's weights and the client's shares.
-pub type ProductShape = [usize; 3];
 
 /// A domain with signs, quotients, and products by OT.
 pub trait NetDomain: QuotientDomain + ProductDomain {
@@ -108,36 +106,18 @@ fn divisor(shift: u32) -> Result<u64> {
     1u64.checked_shl(shift).ok_or_else(|| Error::misuse(format!("a shift by {shift}")))
 }
 
-/// Shares of W X for the client's X, the cheapest way; two rounds.
-///
-/// # Errors
-/// As the link and the peer behave.
-pub fn cheapest_matmul<D: NetDomain>(
-    peer: &mut Peer,
+/// The product by OT that a linear layer is: its weights times its input, transposed.
+pub(crate) fn linear_product<D: NetDomain>(
     domain: D,
-    shape: ProductShape,
-    weight_bits: u32,
-    operand: Matrix<'_>,
-) -> Result<Shares<D>> {
-    let product = product(domain, shape, weight_bits);
-    matmul(peer, &product, operand, product.cheapest(peer.settings().ot))
-}
-
-/// The cost of [`cheapest_matmul`].
-pub fn cheapest_matmul_cost<D: NetDomain>(
-    ot: OtKind,
-    domain: D,
-    shape: ProductShape,
-    weight_bits: u32,
-) -> Cost {
-    let product = product(domain, shape, weight_bits);
-    product.cost(ot, product.cheapest(ot))
-}
-
-fn product<D: NetDomain>(
-    domain: D,
-    [rows, inner, columns]: ProductShape,
+    geometry: &LinearGeometry,
     weight_bits: u32,
 ) -> Product<D> {
-    Product { domain, rows, inner, columns, weight_bits }
+    Product {
+        domain,
+        blocks: 1,
+        rows: geometry.outer(),
+        inner: geometry.inner(),
+        columns: geometry.rows(),
+        weight_bits,
+    }
 }

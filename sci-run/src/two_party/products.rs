@@ -1,36 +1,17 @@
 //! Products with the server's weights: convolution, linear layers, scaling.
 
-use super::domain::cheapest_matmul;
+use super::domain::linear_product;
 use super::{NetDomain, Side, TwoParty};
 use crate::linear::factor_bits;
 use athos::llil::Broadcast;
 use athos::product::Factors;
-use athos::{Error, Result, WeightId, Weights, product};
+use athos::{Result, WeightId, Weights, product};
 use sci_core::Shares;
 use sci_core::geometry::{ConvGeometry, LinearGeometry};
-use sci_ot::linear::elementwise;
-use std::ops::Range;
+use sci_ot::linear::{convolution, convolution_product, elementwise, matmul};
 use zeroize::Zeroizing;
 
 impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
-    /// Shares of W X for the client's share X: rows, inner and columns, and where W stands in its tensor.
-    fn cross(
-        &mut self,
-        weight: WeightId,
-        range: Range<usize>,
-        shape: [usize; 3],
-        shares: &[u64],
-    ) -> Result<Shares<D>> {
-        let weight_bits = factor_bits(self.program, weight)?;
-        let mut own = Zeroizing::default();
-        let operand = self.side.operand(shares, &mut own, |weights| {
-            let all = signed(weights, weight)?;
-            let part = all.get(range).map(<[i64]>::to_vec);
-            part.ok_or_else(|| Error::Misuse(format!("a range beyond {weight}")))
-        })?;
-        Ok(cheapest_matmul(self.peer, self.domain, shape, weight_bits, operand)?)
-    }
-
     /// Shares of W x plus the bias by lattice encryption, or `None` if this instruction is done by OT.
     pub(super) fn by_lattice(
         &mut self,
@@ -54,21 +35,14 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         bias: Option<WeightId>,
         geometry: &ConvGeometry,
     ) -> Result<Shares<D>> {
-        let (rows, inner) = (geometry.group_out(), geometry.patch_len());
-        let columns = geometry.positions();
-        let image_len = geometry.in_channels() * geometry.input_plane();
-        let mut values = Vec::with_capacity(geometry.output_len());
-        let mut patches = Zeroizing::new(vec![0; inner * columns]);
-        for image in x.values().chunks_exact(image_len) {
-            for group in 0..geometry.groups() {
-                geometry.im2col(image, group, 0..columns, 0, &mut patches)?;
-                let range = group * rows * inner..(group + 1) * rows * inner;
-                let part = self.cross(weight, range, [rows, inner, columns], &patches)?;
-                values.extend_from_slice(part.values());
-            }
-        }
         let (domain, bits) = (self.domain, self.program.weight_bits);
-        let mut out = Shares::from_canonical(domain, values);
+        let weight_bits = factor_bits(self.program, weight)?;
+        let mut own = Zeroizing::default();
+        let load = |weights: &Weights| Ok(signed(weights, weight)?.to_vec());
+        let operand = self.side.operand(x.values(), &mut own, load)?;
+        let product = convolution_product(domain, geometry, weight_bits);
+        let way = product.cheapest(self.peer.settings().ot);
+        let mut out = convolution(self.peer, domain, geometry, weight_bits, operand, way)?;
         self.side.alone(&mut out, |weights| {
             let bias = bias.map(|bias| elements(weights, bias, domain)).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.as_slice());
@@ -87,11 +61,15 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         geometry: &LinearGeometry,
     ) -> Result<Shares<D>> {
         let (rows, inner, columns) = (geometry.outer(), geometry.inner(), geometry.rows());
-        let transposed = Zeroizing::new(transpose(x.values(), columns, inner));
-        let shape = [rows, inner, columns];
-        let product = self.cross(weight, 0..rows * inner, shape, &transposed)?;
         let (domain, bits) = (self.domain, self.program.weight_bits);
-        let mut out = Shares::from_canonical(domain, transpose(product.values(), rows, columns));
+        let product = linear_product(domain, geometry, factor_bits(self.program, weight)?);
+        let transposed = Zeroizing::new(transpose(x.values(), columns, inner));
+        let mut own = Zeroizing::default();
+        let load = |weights: &Weights| Ok(signed(weights, weight)?.to_vec());
+        let operand = self.side.operand(&transposed, &mut own, load)?;
+        let way = product.cheapest(self.peer.settings().ot);
+        let part = matmul(self.peer, &product, operand, way)?;
+        let mut out = Shares::from_canonical(domain, transpose(part.values(), rows, columns));
         self.side.alone(&mut out, |weights| {
             let bias = bias.map(|bias| elements(weights, bias, domain)).transpose()?;
             let bias = bias.as_ref().map(|bias| bias.as_slice());
