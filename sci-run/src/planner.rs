@@ -281,23 +281,50 @@ pub fn predict<D: NetDomain>(
     decision: &Decision<D>,
     request: &Request,
 ) -> Result<(f64, u64)> {
-    let (rates, settings, protocols) = (Rates::default(), decision.settings, &decision.protocols);
-    let Request { link, threads, .. } = *request;
-    let (mut rest, keys) = (Cost::ZERO, protocols.key_cost());
-    let mut seconds = rates.wall(0.0, &keys, 0.0, link, threads);
-    let mut bytes = keys.bytes();
-    for (at, layer) in cost::layers(program, domain, protocols, settings)?.iter().enumerate() {
-        match protocols.layer(at) {
-            Some(lattice) => {
-                seconds += rates.lattice_wall(lattice, link, threads);
-                bytes += layer.cost.bytes();
+    let Decision { settings, protocols, .. } = decision;
+    let reckoned = Reckoned::of(program, domain, protocols, *settings, request)?;
+    let (seconds, bytes) = reckoned.with(*settings, request);
+    Ok((seconds, bytes as u64))
+}
+
+/// What a program takes by a plan, whichever LPN set silent OT expands from.
+struct Reckoned {
+    /// Of all that is done by OT.
+    by_ot: Cost,
+    /// Seconds and bytes of lattice encryption, keys included.
+    lattice: (f64, u64),
+}
+
+impl Reckoned {
+    fn of<D: NetDomain>(
+        program: &PublicProgram,
+        domain: D,
+        protocols: &Protocols<D>,
+        settings: Settings,
+        request: &Request,
+    ) -> Result<Self> {
+        let (rates, Request { link, threads, .. }) = (Rates::default(), *request);
+        let (mut by_ot, keys) = (Cost::ZERO, protocols.key_cost());
+        let mut lattice = (rates.wall(0.0, &keys, 0.0, link, threads), keys.bytes());
+        for (at, layer) in cost::layers(program, domain, protocols, settings)?.iter().enumerate() {
+            match protocols.layer(at) {
+                Some(planned) => {
+                    lattice.0 += rates.lattice_wall(planned, link, threads);
+                    lattice.1 += layer.cost.bytes();
+                }
+                None => by_ot += layer.cost,
             }
-            None => rest += layer.cost,
         }
+        Ok(Self { by_ot, lattice })
     }
-    seconds += rates.seconds(&rest, settings, link, threads);
-    bytes += rest.bytes() + expansion_bytes(rest.cots, settings) as u64;
-    Ok((seconds, bytes))
+
+    /// Seconds and bytes of one inference, keys and expansion included.
+    fn with(&self, settings: Settings, request: &Request) -> (f64, f64) {
+        let seconds =
+            Rates::default().seconds(&self.by_ot, settings, request.link, request.threads);
+        let bytes = self.by_ot.bytes() as f64 + expansion_bytes(self.by_ot.cots, settings);
+        (self.lattice.0 + seconds, self.lattice.1 as f64 + bytes)
+    }
 }
 
 /// What is left of choices of (seconds, bytes, choice): the one with the fewest bytes among those that are as fast
@@ -345,16 +372,15 @@ fn mixed<D: NetDomain>(
     Ok(Mixed { assignment, predicted })
 }
 
-/// The settings of oblivious transfer with the fewest bytes among those that are about as fast as the
-/// fastest; a given radix is kept.
+/// The settings of oblivious transfer with which the whole program takes the fewest bytes, among those with which
+/// it is about as fast as with the fastest; a given radix is kept.
 fn settings<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
     protocols: &Protocols<D>,
     request: &Request,
 ) -> Result<Settings> {
-    let &Request { link, threads, ot, radix, .. } = request;
-    let rates = Rates::default();
+    let &Request { ot, radix, .. } = request;
     let sets = match ot {
         OtKind::Iknp => 17..=17,
         OtKind::Silent => 16..=19,
@@ -363,15 +389,11 @@ fn settings<D: NetDomain>(
     let mut choices = Vec::new();
     for radix in radices {
         let settings = Settings { radix, ..Settings::over(ot) };
-        let cost = cost::total(program, domain, protocols, settings)?;
+        let reckoned = Reckoned::of(program, domain, protocols, settings, request)?;
         for silent_log_k in sets.clone() {
             let settings = Settings { radix, ot, silent_log_k };
-            let seconds = rates.seconds(&cost, settings, link, threads);
-            choices.push((
-                seconds,
-                cost.bytes() as f64 + expansion_bytes(cost.cots, settings),
-                settings,
-            ));
+            let (seconds, bytes) = reckoned.with(settings, request);
+            choices.push((seconds, bytes, settings));
         }
     }
     Ok(preferred(INDIFFERENT, choices).unwrap_or(Settings::over(ot)))
