@@ -125,6 +125,11 @@ impl<D: NetDomain> Candidates<D> {
         Self(products.map(|(at, _)| (at, layer(at))).collect())
     }
 
+    /// Whether every product has a layer or is none of this packing.
+    fn all_have_parameters(&self) -> bool {
+        self.0.iter().all(|(_, candidate)| candidate.is_ok())
+    }
+
     /// Whether an instruction is no product of this packing.
     fn lacks(&self, instruction: usize) -> bool {
         self.0.iter().any(|(at, candidate)| *at == instruction && matches!(candidate, Ok(None)))
@@ -234,40 +239,79 @@ pub fn decide_among<D: NetDomain>(
             Ok::<_, Error>(Arc::new(protocols.truncating(request.exactness)))
         }
     };
-    let only_ot = || {
+    if request.backend == Backend::Ot {
         let protocols = Protocols::none().truncating(request.exactness);
-        (Assignment::uniform(program, Engine::Ot), Arc::new(protocols))
-    };
-    let (assignment, protocols) = match request.backend {
-        Backend::Ot => only_ot(),
-        Backend::He => {
-            // A packing may have no scaling by secret factors; a layer without parameters is an error.
-            let candidates =
-                candidates.get_or_insert_with(|| Candidates::of(program, domain, request.style));
-            let assignment = Assignment::of(program, |at| match candidates.lacks(at) {
-                true => Engine::Ot,
-                false => Engine::He,
-            });
-            let protocols = plan(&assignment)?;
-            (assignment, protocols)
-        }
-        Backend::Auto => {
-            let candidates =
-                candidates.get_or_insert_with(|| Candidates::of(program, domain, request.style));
-            let mixed = mixed(program, domain, request, candidates)?;
-            let protocols = plan(&mixed.assignment)?;
-            let (rates, keys) = (Rates::default(), protocols.key_cost());
-            let [ot, (seconds, bytes)] = mixed.predicted;
-            let seconds = seconds + rates.wall(0.0, &keys, 0.0, request.link, request.threads);
-            let with_keys = (seconds, bytes + keys.bytes() as f64, true);
-            match preferred(INDIFFERENT_ENGINES, [(ot.0, ot.1, false), with_keys]) {
-                Some(true) => (mixed.assignment, protocols),
-                _ => only_ot(),
+        let assignment = Assignment::uniform(program, Engine::Ot);
+        return Plan::of(program, domain, assignment, Arc::new(protocols), request).map(Plan::made);
+    }
+    let candidates =
+        candidates.get_or_insert_with(|| Candidates::of(program, domain, request.style));
+    // A packing may have no scaling by secret factors; a layer without parameters is an error.
+    let lattice = Assignment::of(program, |at| match candidates.lacks(at) {
+        true => Engine::Ot,
+        false => Engine::He,
+    });
+    if request.backend == Backend::He {
+        let protocols = plan(&lattice)?;
+        return Plan::of(program, domain, lattice, protocols, request).map(Plan::made);
+    }
+    let mut assignments = vec![mixed(program, domain, request, candidates)?];
+    if candidates.all_have_parameters() {
+        assignments.push(lattice);
+    }
+    assignments.push(Assignment::uniform(program, Engine::Ot));
+    assignments.dedup();
+    let plans = assignments.into_iter().map(|assignment| {
+        let protocols = plan(&assignment)?;
+        let plan = Plan::of(program, domain, assignment, protocols, request)?;
+        Ok((plan.seconds, plan.bytes, plan.decision))
+    });
+    let best = preferred(INDIFFERENT, plans.collect::<Result<Vec<_>>>()?);
+    best.ok_or_else(|| Error::Misuse("no plan".into()))
+}
+
+/// A decision and what it is predicted to take.
+struct Plan<D: Domain> {
+    decision: Decision<D>,
+    seconds: f64,
+    bytes: f64,
+}
+
+impl<D: NetDomain> Plan<D> {
+    /// With the settings of oblivious transfer with which the whole program takes the fewest bytes, among those with
+    /// which it is about as fast as with the fastest; a given radix is kept.
+    fn of(
+        program: &PublicProgram,
+        domain: D,
+        assignment: Assignment,
+        protocols: Arc<Protocols<D>>,
+        request: &Request,
+    ) -> Result<Self> {
+        let &Request { ot, radix, .. } = request;
+        let sets = match ot {
+            OtKind::Iknp => 17..=17,
+            OtKind::Silent => 16..=19,
+        };
+        let radices = radix.map_or(1..=8, |radix| radix..=radix);
+        let mut choices = Vec::new();
+        for radix in radices {
+            let settings = Settings { radix, ..Settings::over(ot) };
+            let reckoned = Reckoned::of(program, domain, &protocols, settings, request)?;
+            for silent_log_k in sets.clone() {
+                let settings = Settings { radix, ot, silent_log_k };
+                let (seconds, bytes) = reckoned.with(settings, request);
+                choices.push((seconds, bytes, (settings, seconds, bytes)));
             }
         }
-    };
-    let settings = settings(program, domain, &protocols, request)?;
-    Ok(Decision { settings, assignment, protocols })
+        let best = preferred(INDIFFERENT, choices);
+        let (settings, seconds, bytes) =
+            best.ok_or_else(|| Error::Misuse("no settings of oblivious transfer".into()))?;
+        Ok(Self { decision: Decision { settings, assignment, protocols }, seconds, bytes })
+    }
+
+    fn made(self) -> Decision<D> {
+        self.decision
+    }
 }
 
 /// Wall-clock seconds and bytes of both directions that one inference is predicted to take, keys and
@@ -336,67 +380,18 @@ fn preferred<T>(error: f64, choices: impl IntoIterator<Item = (f64, f64, T)>) ->
     as_good.min_by(|a, b| a.1.total_cmp(&b.1)).map(|choice| choice.2)
 }
 
-/// The faster engine for each product.
-struct Mixed {
-    assignment: Assignment,
-    /// Seconds and bytes of all products by OT alone, and by this assignment without keys.
-    predicted: [(f64, f64); 2],
-}
-
+/// The engine for each product by itself.
 fn mixed<D: NetDomain>(
     program: &PublicProgram,
     domain: D,
     request: &Request,
     candidates: &Candidates<D>,
-) -> Result<Mixed> {
-    let mut chosen = vec![false; program.instructions.len()];
-    let mut predicted = [(0.0, 0.0); 2];
-    for alternative in weighed(program, domain, request, candidates)? {
-        let ot = (alternative.ot_seconds, alternative.ot.bytes() as f64);
-        let mut best = ot;
-        if alternative.faster() == Engine::He
-            && let Ok(he) = &alternative.he
-            && let Some(chosen) = chosen.get_mut(alternative.instruction)
-        {
-            best = (he.seconds, he.layer.cost().bytes() as f64);
-            *chosen = true;
-        }
-        for (sum, term) in predicted.iter_mut().zip([ot, best]) {
-            *sum = (sum.0 + term.0, sum.1 + term.1);
-        }
-    }
-    let assignment = Assignment::of(program, |at| match chosen.get(at) {
-        Some(true) => Engine::He,
-        _ => Engine::Ot,
-    });
-    Ok(Mixed { assignment, predicted })
-}
-
-/// The settings of oblivious transfer with which the whole program takes the fewest bytes, among those with which
-/// it is about as fast as with the fastest; a given radix is kept.
-fn settings<D: NetDomain>(
-    program: &PublicProgram,
-    domain: D,
-    protocols: &Protocols<D>,
-    request: &Request,
-) -> Result<Settings> {
-    let &Request { ot, radix, .. } = request;
-    let sets = match ot {
-        OtKind::Iknp => 17..=17,
-        OtKind::Silent => 16..=19,
-    };
-    let radices = radix.map_or(1..=8, |radix| radix..=radix);
-    let mut choices = Vec::new();
-    for radix in radices {
-        let settings = Settings { radix, ..Settings::over(ot) };
-        let reckoned = Reckoned::of(program, domain, protocols, settings, request)?;
-        for silent_log_k in sets.clone() {
-            let settings = Settings { radix, ot, silent_log_k };
-            let (seconds, bytes) = reckoned.with(settings, request);
-            choices.push((seconds, bytes, settings));
-        }
-    }
-    Ok(preferred(INDIFFERENT, choices).unwrap_or(Settings::over(ot)))
+) -> Result<Assignment> {
+    let alternatives = weighed(program, domain, request, candidates)?;
+    Ok(Assignment::of(program, |at| {
+        let alternative = alternatives.iter().find(|alternative| alternative.instruction == at);
+        alternative.map_or(Engine::Ot, Alternative::faster)
+    }))
 }
 
 #[cfg(test)]
