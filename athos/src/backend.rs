@@ -89,11 +89,13 @@ pub trait Backend {
         precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;
 
-    /// Averages of windows; a divisor of 1 leaves the sum as it is. Sign and precision are certain.
+    /// Averages of windows, truncated by `shift`; a divisor of 1 and no shift leave the sum as it is. The
+    /// sign is certain; so is the precision, unless [`crate::llil::divides_by_shifting`] holds.
     fn avg_pool(
         &mut self,
         x: &Self::Secret,
         geometry: &PoolGeometry,
+        shift: u32,
         sign: Sign,
         precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;

@@ -2,7 +2,7 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::cleartext::{differences, run_observed};
+use crate::cleartext::{derived, run_observed};
 use crate::domain::with_domain;
 use crate::llil::range::signed_width;
 use crate::llil::{Instruction, Op, Precision, TensorId};
@@ -12,7 +12,8 @@ use sci_core::Domain;
 use std::collections::HashMap;
 
 /// The smallest and largest element of every tensor over all inputs seen so far, those of the differences
-/// that maxima compare, and how many bits more than they need are to be left to other inputs.
+/// that maxima compare and of the sums that averages divide, and how many bits more than they need are to be
+/// left to other inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Calibration {
     seen: Vec<Seen>,
@@ -26,8 +27,8 @@ type Bounds = Option<(i64, i64)>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Seen {
     elements: Bounds,
-    /// Of what a MaxPool or an ArgMax compares.
-    differences: Bounds,
+    /// Of what a MaxPool or an ArgMax compares, or an AvgPool divides.
+    derived: Bounds,
 }
 
 fn union(all: Bounds, new: Bounds) -> Bounds {
@@ -62,7 +63,7 @@ impl Calibration {
         }
         for (all, new) in self.seen.iter_mut().zip(&other.seen) {
             all.elements = union(all.elements, new.elements);
-            all.differences = union(all.differences, new.differences);
+            all.derived = union(all.derived, new.derived);
         }
         Ok(())
     }
@@ -87,19 +88,22 @@ impl Calibration {
         self.seen.get(id.index())?.elements
     }
 
-    /// The smallest and largest difference that the MaxPool or ArgMax that defines a tensor compared.
-    pub fn differences(&self, id: TensorId) -> Option<(i64, i64)> {
-        self.seen.get(id.index())?.differences
+    /// The smallest and largest difference that the MaxPool or ArgMax that defines a tensor compared, or
+    /// sum that the AvgPool divided.
+    pub fn derived(&self, id: TensorId) -> Option<(i64, i64)> {
+        self.seen.get(id.index())?.derived
     }
 }
 
-/// What every instruction defines and compares for an input.
+/// What every instruction defines, and compares or sums, for an input.
 fn watch(program: &Program, input: &[i64]) -> Result<Vec<Seen>> {
     let instructions = &program.public.instructions;
-    // How many maxima are still to read a tensor, and those tensors.
+    // How many maxima and averages are still to read a tensor, and those tensors.
     let mut readers: HashMap<usize, usize> = HashMap::new();
-    let maxima = |x: &&Instruction| matches!(x.op, Op::MaxPool { .. } | Op::ArgMax { .. });
-    for id in instructions.iter().filter(maxima).filter_map(|x| x.inputs.first()) {
+    let derives = |x: &&Instruction| {
+        matches!(x.op, Op::MaxPool { .. } | Op::ArgMax { .. } | Op::AvgPool { .. })
+    };
+    for id in instructions.iter().filter(derives).filter_map(|x| x.inputs.first()) {
         *readers.entry(id.index()).or_default() += 1;
     }
     let mut kept: HashMap<usize, Vec<u64>> = HashMap::new();
@@ -108,12 +112,12 @@ fn watch(program: &Program, input: &[i64]) -> Result<Vec<Seen>> {
         run_observed(program, input, |step| {
             let signed = step.value.iter().map(|&x| domain.to_signed(x));
             let elements = signed.fold(None, |all, x| union(all, Some((x, x))));
-            let operand = step.instruction.inputs.first().filter(|_| maxima(&step.instruction));
+            let operand = step.instruction.inputs.first().filter(|_| derives(&step.instruction));
             let shape = operand.and_then(|id| instructions.get(id.index())).map(|x| &x.output.shape);
-            let differences = operand.zip(shape).and_then(|(id, shape)| {
-                differences(domain, step.instruction, shape, kept.get(&id.index())?)
+            let derived = operand.zip(shape).and_then(|(id, shape)| {
+                derived(domain, step.instruction, shape, kept.get(&id.index())?)
             });
-            seen.push(Seen { elements, differences });
+            seen.push(Seen { elements, derived });
             if let Some(left) = operand.and_then(|id| readers.get_mut(&id.index())) {
                 *left -= 1;
             }
@@ -135,7 +139,8 @@ pub struct Outside {
     pub name: String,
     /// How many bits it looks at.
     pub bits: u32,
-    /// How many bits the largest element of its operand has, or the largest difference that it compares.
+    /// How many bits the largest element of its operand has, or the largest difference that it compares or
+    /// sum that it divides.
     pub needed: u32,
 }
 
@@ -149,9 +154,9 @@ pub fn outside(program: &Program, input: &[i64]) -> Result<Vec<Outside>> {
     let seen = watch(program, input)?;
     let needed = |index: usize, x: &Instruction| {
         let (low, high) = match x.op {
-            Op::MaxPool { .. } | Op::ArgMax { .. } => seen.get(index)?.differences?,
-            // The bits of a divided sum are certain.
-            Op::AvgPool { .. } => return None,
+            Op::MaxPool { .. } | Op::ArgMax { .. } | Op::AvgPool { .. } => {
+                seen.get(index)?.derived?
+            }
             _ => seen.get(x.inputs.first()?.index())?.elements?,
         };
         Some(signed_width(low.into(), high.into()))

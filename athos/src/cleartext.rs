@@ -5,11 +5,11 @@
 //! blocked product that computes the same integers modulo the domain in another order. [`run_wide`]
 //! runs a program over the integers and says which bitwidth it needs.
 
-mod differences;
+mod derived;
 pub mod product;
 mod wide;
 
-pub(crate) use differences::differences;
+pub(crate) use derived::derived;
 pub use wide::{WideRun, run_wide};
 
 use crate::backend::Backend;
@@ -237,15 +237,17 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
         &mut self,
         x: &Vec<u64>,
         geometry: &PoolGeometry,
+        shift: u32,
         _: Sign,
-        _: Precision,
+        precision: Precision,
     ) -> Result<Vec<u64>> {
         let mut sums = geometry.sums(self.domain, x)?;
         for plane in sums.chunks_mut(geometry.positions()) {
             for (position, sum) in plane.iter_mut().enumerate() {
-                // A divisor counts taps, at most 2^31.
+                // A divisor counts taps, at most 2^31; floor(floor(S/d)/2^s) = floor(S/(d·2^s)).
                 let divisor = geometry.divisor(position) as i64;
-                *sum = self.domain.from_signed(self.domain.to_signed(*sum).div_euclid(divisor));
+                let average = view(self.domain, *sum, precision).div_euclid(divisor);
+                *sum = self.domain.from_signed(average >> shift.min(63));
             }
         }
         Ok(sums)

@@ -254,6 +254,7 @@ impl Backend for Floats<'_> {
         &mut self,
         x: &Vec<f32>,
         geometry: &PoolGeometry,
+        _: u32,
         _: Sign,
         _: Precision,
     ) -> Result<Vec<f32>> {

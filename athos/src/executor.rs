@@ -85,7 +85,9 @@ fn apply<B: Backend>(
         (Op::MulWeight { weight }, [x]) => backend.mul_weight(x, *weight, &broadcast(*weight)?),
         (Op::Relu, [x]) => backend.relu(x, precision),
         (Op::MaxPool { geometry }, [x]) => backend.max_pool(x, geometry, precision),
-        (Op::AvgPool { geometry, sign }, [x]) => backend.avg_pool(x, geometry, *sign, precision),
+        (Op::AvgPool { geometry, shift, sign }, [x]) => {
+            backend.avg_pool(x, geometry, *shift, *sign, precision)
+        }
         (Op::Truncate { shift, sign }, [x]) => backend.truncate(x, *shift, *sign, precision),
         (Op::ArgMax { axis }, [x]) => {
             let info = infos.first().ok_or_else(misuse)?;

@@ -23,7 +23,7 @@ pub use infer::{Context, infer};
 pub use liveness::Liveness;
 pub use op::{
     AxisGeometry, Broadcast, Instruction, Op, Precision, Sign, TensorId, TensorInfo, WeightId,
-    WeightInfo, WeightRole,
+    WeightInfo, WeightRole, divides_by_shifting,
 };
 pub use parse::parse;
 pub(crate) use print::{Shape, ShowPool, ShowWindow};

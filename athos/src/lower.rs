@@ -262,7 +262,9 @@ impl Lowering<'_> {
             }
             H::Relu => Op::Relu,
             H::MaxPool { geometry } => Op::MaxPool { geometry: *geometry },
-            H::AvgPool { geometry } => Op::AvgPool { geometry: *geometry, sign: Sign::Unknown },
+            H::AvgPool { geometry } => {
+                Op::AvgPool { geometry: *geometry, shift: 0, sign: Sign::Unknown }
+            }
             H::Reshape { shape } => Op::Reshape { shape: shape.clone() },
             H::Transpose { permutation } => Op::Transpose { permutation: permutation.clone() },
             H::Pad { before, after } => Op::Pad { before: before.clone(), after: after.clone() },

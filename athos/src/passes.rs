@@ -1,12 +1,14 @@
 //! Rewriting a float graph, or an integer program, into a cheaper one of the same meaning.
 //!
 //! A pass on floats is a function on a graph; [`run`] applies a list of them and checks the graph
-//! after each. [`sink_truncation`], [`split_max_pool`] and [`narrow`] work on integer programs.
+//! after each. [`sink_truncation`], [`split_max_pool`], [`narrow`] and [`merge_avg_pool`] work on integer
+//! programs.
 
 mod batch_norm;
 mod constants;
 mod dead_code;
 mod fold_affine;
+mod merge_avg_pool;
 mod narrow;
 mod rewrite;
 mod sink_truncation;
@@ -17,6 +19,7 @@ pub use batch_norm::lower_batch_norm;
 pub use constants::fold_constants;
 pub use dead_code::remove_dead_code;
 pub use fold_affine::fold_affine;
+pub use merge_avg_pool::{AvgPoolMerge, merge_avg_pool, part_avg_pool};
 pub use narrow::narrow;
 pub use sink_truncation::sink_truncation;
 pub use split_max_pool::split_max_pool;

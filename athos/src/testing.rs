@@ -248,7 +248,7 @@ impl Generator {
                 Op::MulWeight { weight: self.weight(shape, self.scale, WeightRole::Factor)? }
             }
             9 | 10 => Op::Relu,
-            11 | 18..=20 => return self.pool(last, &shape),
+            11 | 18..=20 => return self.pool(last, &shape, scale),
             12 | 13 => self.truncation(scale.min(domain_bits - 1)),
             14 => Op::Reshape { shape: vec![shape[0], shape[1..].iter().product()] },
             15 => Op::Concat { axis: self.numbers.within(0, rank - 1) },
@@ -312,7 +312,12 @@ impl Generator {
         shape.iter().map(|&n| if self.numbers.within(0, 1) == 0 { 1 } else { n }).collect()
     }
 
-    fn pool(&mut self, last: TensorId, shape: &[usize]) -> Result<Option<(Op, Vec<TensorId>)>> {
+    fn pool(
+        &mut self,
+        last: TensorId,
+        shape: &[usize],
+        scale: u32,
+    ) -> Result<Option<(Op, Vec<TensorId>)>> {
         let [batch, channels, axes @ ..] = shape else { return Ok(None) };
         if axes.is_empty() || axes.len() > 3 {
             return Ok(None);
@@ -326,8 +331,11 @@ impl Generator {
         };
         let Ok(geometry) = PoolGeometry::new(spec) else { return Ok(None) };
         let max = self.numbers.within(0, 1) == 0;
+        // A truncation on top in half of the cases.
+        let half = self.numbers.within(0, 1) as u32;
+        let shift = half * self.numbers.within(0, scale as usize) as u32;
         let sign = self.sign();
-        let op = if max { Op::MaxPool { geometry } } else { Op::AvgPool { geometry, sign } };
+        let op = if max { Op::MaxPool { geometry } } else { Op::AvgPool { geometry, shift, sign } };
         Ok(Some((op, vec![last])))
     }
 

@@ -4,14 +4,25 @@
 //! cheaper, and for every input inside the calibrated range the result is the one of full width. For any other
 //! input the cleartext meaning of the narrowed program still says what comes out, bit by bit, and
 //! `sci-run check` says where it left the range.
+//!
+//! Before that, truncations are merged into the AvgPools behind them ([`passes::merge_avg_pool`]) where the inputs
+//! leave room for the sums and it takes less of the link. An average may grow by one unit of its last
+//! place by it, so the inputs are then run once more, and the full width that narrowing is equal to is that of
+//! the merged program.
 
 use crate::failure::{Failure, Result};
 use crate::input::{self, Input};
+use crate::two_party::{bits_of, sign_of};
+use athos::llil::Op;
+use athos::passes::AvgPoolMerge;
 use athos::{Calibration, Limits, Program, passes};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use sci_core::AnyDomain;
+use sci_core::{AnyDomain, Cost, Ring};
+use sci_ot::peer::Settings;
 use std::path::PathBuf;
+use truncation::avgpool::avgpool_cost;
+use truncation::truncate::truncate_narrow_cost;
 use zeroize::Zeroizing;
 
 /// Which inputs a program is narrowed to.
@@ -33,17 +44,16 @@ impl Calibrate {
     pub fn apply(&self, program: &mut Program) -> Result<usize> {
         let inputs = input::dataset(&self.folder, self.images)?;
         let bar = bar("inputs");
-        bar.set_length(inputs.len() as u64);
         let public = program.public.clone();
         let quantised = |input: &Input| input.quantise(&public);
-        let done = narrow(program, &inputs, quantised, self.margin, &|| bar.inc(1));
+        let done = narrow(program, &inputs, quantised, self.margin, &bar);
         bar.finish_and_clear();
         done.map(|()| inputs.len())
     }
 }
 
-/// Narrows a program to samples, which the threads of the current rayon pool share; `step` is called after
-/// each. Narrowing that was done before is forgotten.
+/// Narrows a program to samples, which the threads of the current rayon pool share, and merges truncations
+/// into its averages. Both are forgotten first where they were done before.
 ///
 /// # Errors
 /// A program over a field, and a sample that does not fit it.
@@ -52,28 +62,66 @@ pub fn narrow<T: Sync>(
     samples: &[T],
     quantised: impl Fn(&T) -> Result<Zeroizing<Vec<i64>>> + Sync,
     margin: u32,
-    step: &(dyn Fn() + Sync),
+    bar: &ProgressBar,
 ) -> Result<()> {
-    if let AnyDomain::Field(_) = program.public.domain {
+    let AnyDomain::Ring(ring) = program.public.domain else {
         let cause = "a program over a field cannot be narrowed: shares modulo n have no low bits";
         return Err(Failure::new("invalid_input", cause).hint("compile it with --domain ring"));
-    }
+    };
+    let observed = |wide: &Program| {
+        let observe = |sample: &T| {
+            let mut seen = Calibration::new(wide, margin);
+            seen.observe(wide, &quantised(sample)?)?;
+            bar.inc(1);
+            Ok::<_, Failure>(seen)
+        };
+        let merge = |mut all: Calibration, one: Calibration| {
+            all.merge(&one)?;
+            Ok(all)
+        };
+        let seen = samples.par_iter().map(observe);
+        seen.try_reduce(|| Calibration::new(wide, margin), merge)
+    };
+    bar.set_length(samples.len() as u64);
     // What a narrowed program computes outside of its range is not what is to be observed.
+    program.public.instructions = passes::part_avg_pool(&program.public)?;
     program.public.instructions = passes::narrow(&program.public, None)?;
-    let wide: &Program = program;
-    let observe = |sample: &T| {
-        let mut seen = Calibration::new(wide, margin);
-        seen.observe(wide, &quantised(sample)?)?;
-        step();
-        Ok::<_, Failure>(seen)
-    };
-    let merge = |mut all: Calibration, one: Calibration| {
-        all.merge(&one)?;
-        Ok(all)
-    };
-    let seen = samples.par_iter().map(observe);
-    let seen = seen.try_reduce(|| Calibration::new(wide, margin), merge)?;
+    let mut seen = observed(program)?;
+    let cheaper = |merge: &AvgPoolMerge| is_cheaper(ring, merge).unwrap_or(false);
+    if let Some(merged) = passes::merge_avg_pool(&program.public, &seen, &cheaper)? {
+        program.public.instructions = merged;
+        program.public.instructions = passes::narrow(&program.public, None)?;
+        bar.set_length(2 * samples.len() as u64);
+        seen = observed(program)?;
+    }
     Ok(athos::narrow(program, &seen, &Limits::default())?)
+}
+
+/// How many bytes may be saved by a round more: about what a local network carries in the time of one.
+const ROUND_BYTES: u64 = 1 << 17;
+
+/// Whether a merged division takes fewer bytes than a truncation and a division, and enough fewer where it takes
+/// more rounds: a division of numbers of unknown sign does, which a shift does not. By the default settings, since
+/// those of a run are not known yet and change both alike.
+fn is_cheaper(ring: Ring, merge: &AvgPoolMerge) -> sci_core::Result<bool> {
+    let settings = Settings::default();
+    let cost = |x: &athos::llil::Instruction| {
+        let precision = bits_of(x.precision);
+        match &x.op {
+            Op::Truncate { shift, sign } => {
+                let n = x.output.len();
+                truncate_narrow_cost(n, ring, *shift, sign_of(*sign), precision, settings)
+            }
+            Op::AvgPool { geometry, shift, sign } => {
+                avgpool_cost(ring, geometry, *shift, sign_of(*sign), precision, settings)
+            }
+            _ => Ok(Cost::ZERO),
+        }
+    };
+    let apart = cost(&merge.truncation)? + cost(&merge.pool)?;
+    let merged = cost(&merge.merged)?;
+    let more_rounds = u64::from(merged.rounds.saturating_sub(apart.rounds));
+    Ok(merged.bytes() + ROUND_BYTES * more_rounds < apart.bytes())
 }
 
 /// How many instructions look at fewer bits than is certain of their operands: those that calibration narrowed.

@@ -184,11 +184,12 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         &mut self,
         _: &usize,
         geometry: &PoolGeometry,
+        shift: u32,
         sign: Sign,
         precision: Precision,
     ) -> Result<usize> {
         let (sign, precision) = (sign_of(sign), bits_of(precision));
-        self.takes(avgpool_cost(self.domain, geometry, sign, precision, self.settings)?);
+        self.takes(avgpool_cost(self.domain, geometry, shift, sign, precision, self.settings)?);
         Ok(geometry.output_len())
     }
 

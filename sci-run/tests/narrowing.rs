@@ -1,17 +1,23 @@
 //! A network narrowed to what was observed: the same outputs where it was observed, the outputs that its
-//! cleartext meaning has everywhere, and fewer bytes.
+//! cleartext meaning has everywhere, and fewer bytes. So for averages that a truncation is merged into.
 
 use athos::calibration::outside;
+use athos::hlil::{Graph, Op as FloatOp, Tensor};
+use athos::llil::{Op, Precision};
 use athos::testing::Numbers;
 use athos::zoo::{self, Weights};
 use athos::{Calibration, CompileOptions, Limits, OutputForm, Program, cleartext, compile_graph};
-use sci_core::{AnyDomain, Ring};
+use indicatif::ProgressBar;
+use sci_core::geometry::{ConvGeometry, ConvSpec, PoolGeometry, PoolSpec, Window};
+use sci_core::{AnyDomain, Cost, Ring};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
+use sci_run::calibrate;
 use sci_run::cost;
 use sci_run::linear::{Prepared, Protocols};
 use sci_run::two_party::{Model, ask, serve_input};
+use zeroize::Zeroizing;
 
 const BITS: u32 = 37;
 
@@ -79,4 +85,154 @@ fn a_narrowed_network_is_exact_and_cheaper() {
     let expected = cleartext::run(&narrow, &far).unwrap();
     assert!(expected != cleartext::run(&wide, &far).unwrap());
     assert_eq!(secure(&narrow, &far, settings), expected);
+}
+
+/// A square window.
+fn square(kernel: usize, stride: usize, pad: usize) -> Window {
+    Window::new([1, kernel, kernel])
+        .with_stride([1, stride, stride])
+        .with_pads([0, pad, pad], [0, pad, pad])
+}
+
+/// A convolution of three channels to others, ReLU, averages of windows.
+fn averaging(side: usize, channels: usize, window: Window) -> Program {
+    let mut graph = Graph::default();
+    let count = 27 * channels;
+    let weights = (0..count).map(|i| (i * 37 % 101) as f32 / 200.0 - 0.25).collect();
+    let conv = ConvGeometry::new(ConvSpec {
+        batch: 1,
+        in_channels: 3,
+        out_channels: channels,
+        groups: 1,
+        input: [1, side, side],
+        window: square(3, 1, 1),
+    });
+    let pool = PoolGeometry::new(PoolSpec {
+        batch: 1,
+        channels,
+        input: [1, side, side],
+        window,
+        count_include_pad: false,
+    });
+    let (conv, pool) = (conv.unwrap(), pool.unwrap());
+    let filters = Tensor::new(vec![channels, 3, 3, 3], weights).unwrap();
+    let x = graph.push("x", FloatOp::Input { shape: vec![1, 3, side, side] }, &[]).unwrap();
+    let w = graph.push("w", FloatOp::Constant(filters), &[]).unwrap();
+    let x = graph.push("conv", FloatOp::Conv { geometry: conv }, &[x, w]).unwrap();
+    let x = graph.push("relu", FloatOp::Relu, &[x]).unwrap();
+    let x = graph.push("mean", FloatOp::AvgPool { geometry: pool }, &[x]).unwrap();
+    graph.set_output(x);
+    let mut options = CompileOptions::new(AnyDomain::ring(BITS).unwrap(), 12);
+    options.output = OutputForm::Logits;
+    compile_graph(graph, &options).unwrap()
+}
+
+/// Narrowed to inputs as the command line does it.
+fn calibrated(program: &Program, samples: &[Vec<i64>], margin: u32) -> Program {
+    let mut narrow = Program { public: program.public.clone(), weights: program.weights.clone() };
+    let quantised = |x: &Vec<i64>| Ok(Zeroizing::new(x.clone()));
+    calibrate::narrow(&mut narrow, samples, quantised, margin, &ProgressBar::hidden()).unwrap();
+    narrow
+}
+
+/// What everything behind the ReLU takes.
+fn averages(program: &Program, settings: Settings) -> Cost {
+    let domain = Ring::new(BITS).unwrap();
+    let layers = cost::layers(&program.public, domain, &Protocols::none(), settings).unwrap();
+    let behind = layers.iter().filter(|layer| matches!(layer.op, "Truncate" | "AvgPool"));
+    behind.fold(Cost::ZERO, |sum, layer| sum + layer.cost)
+}
+
+fn merges(program: &Program) -> usize {
+    let shifted = |op: &Op| matches!(op, Op::AvgPool { shift, .. } if *shift > 0);
+    program.public.instructions.iter().filter(|x| shifted(&x.op)).count()
+}
+
+/// Narrowed to the same inputs without merging.
+fn apart(program: &Program, samples: &[Vec<i64>], margin: u32) -> Program {
+    let mut seen = Calibration::new(program, margin);
+    samples.iter().for_each(|sample| seen.observe(program, sample).unwrap());
+    let mut apart = Program { public: program.public.clone(), weights: program.weights.clone() };
+    athos::narrow(&mut apart, &seen, &Limits::default()).unwrap();
+    apart
+}
+
+#[test]
+fn averages_shift_once_where_that_is_cheaper() {
+    // Windows side by side; another divisor, divisors by position and windows that overlap.
+    for (window, merged) in [
+        (square(2, 2, 0), true),
+        (square(8, 8, 0), true),
+        (square(7, 1, 0), false),
+        (square(3, 2, 1), false),
+        (square(2, 1, 0), false),
+        (square(3, 1, 1), false),
+    ] {
+        let wide = averaging(8, 4, window);
+        let samples = [input(1, &wide, 1 << 12), input(2, &wide, 1 << 12)];
+        let narrow = calibrated(&wide, &samples, 1);
+        let text = &narrow.public;
+        assert_eq!(merges(&narrow), usize::from(merged), "{window:?}\n{text}");
+        let apart = apart(&wide, &samples, 1);
+        match merged {
+            true => {
+                let bits = text.instructions.last().map(|x| x.precision);
+                assert!(matches!(bits, Some(Precision::Bits(_))), "{text}");
+                for ot in [OtKind::Silent, OtKind::Iknp] {
+                    let [before, after] =
+                        [&apart, &narrow].map(|p| averages(p, Settings::over(ot)));
+                    eprintln!("{ot:?}: {} bytes, {} rounds", before.bytes(), before.rounds);
+                    eprintln!("  merged {} bytes, {} rounds", after.bytes(), after.rounds);
+                    assert!(after.bytes() < before.bytes() && after.rounds < before.rounds);
+                }
+            }
+            false => assert_eq!(narrow.public, apart.public),
+        }
+        for sample in &samples {
+            assert_eq!(outside(&narrow, sample).unwrap(), []);
+            let [before, after] = [&wide, &narrow].map(|p| cleartext::run(p, sample).unwrap());
+            let grown = before.iter().zip(&after).map(|(before, after)| after - before);
+            assert!(grown.clone().all(|unit| unit == 0 || (merged && unit == 1)), "{text}");
+            assert_eq!(secure(&narrow, sample, Settings::default()), after, "{text}");
+        }
+        let far = input(3, &wide, 1 << 30);
+        let expected = cleartext::run(&narrow, &far).unwrap();
+        assert_eq!(secure(&narrow, &far, Settings::default()), expected, "{text}");
+    }
+}
+
+/// By another number than a power of two, a division of unknown sign takes rounds more than the two steps. They
+/// are worth it where many truncations are saved.
+#[test]
+fn averages_divide_once_where_the_bytes_are_worth_the_rounds() {
+    let wide = averaging(35, 64, square(7, 7, 0));
+    let samples = [input(1, &wide, 1 << 12)];
+    let narrow = calibrated(&wide, &samples, 1);
+    assert_eq!(merges(&narrow), 1, "{}", narrow.public);
+    assert_eq!(narrow.public.instructions.last().unwrap().precision, Precision::Full);
+    let settings = Settings::default();
+    let [before, after] = [&apart(&wide, &samples, 1), &narrow].map(|p| averages(p, settings));
+    eprintln!("{} bytes, {} rounds", before.bytes(), before.rounds);
+    eprintln!("merged {} bytes, {} rounds", after.bytes(), after.rounds);
+    assert!(4 * after.bytes() < before.bytes() && after.rounds <= before.rounds + 2);
+    let expected = cleartext::run(&narrow, &samples[0]).unwrap();
+    assert_eq!(secure(&narrow, &samples[0], settings), expected);
+    // Divisors by position are a batch each: what they save is less than the rounds.
+    let edges = averaging(35, 64, square(3, 3, 1));
+    assert_eq!(merges(&calibrated(&edges, &[input(1, &edges, 1 << 12)], 1)), 0);
+}
+
+#[test]
+fn averages_that_were_merged_are_decided_anew() {
+    let wide = averaging(8, 4, square(8, 8, 0));
+    let small = [input(1, &wide, 1 << 12)];
+    let merged = calibrated(&wide, &small, 1);
+    assert_eq!(merges(&merged), 1);
+    let digest = |program: &Program| program.public.digest().unwrap();
+    assert_eq!(digest(&calibrated(&merged, &small, 1)), digest(&merged));
+    // Numbers 256 times as large fit as they are, their untruncated sums do not.
+    let large = [input(1, &wide, 1 << 20)];
+    assert_eq!(merges(&calibrated(&merged, &large, 1)), 0);
+    // Nor do the small ones with a margin of 20 bits.
+    assert_eq!(merges(&calibrated(&merged, &small, 20)), 0);
 }

@@ -1,5 +1,8 @@
 //! AvgPool: the window is summed locally (the sum wraps in the domain), then divided exactly.
 //!
+//! With a shift s, windows of numbers that were not truncated yet are divided by d·2^s, d the size of the
+//! window: one division for the mean and the truncation, floor(floor(S/2^s)/d) = floor(S/(d·2^s)).
+//!
 //! Over Z_2^l a divisor that is a power of two takes the cheaper [`crate::truncate`]; both compute the same
 //! function. Windows of different size (padding not counted) are divided in one batch per size.
 
@@ -95,24 +98,32 @@ fn by_divisor(divisors: &[u64]) -> Vec<(u64, Vec<usize>)> {
     groups
 }
 
-fn divisors(geometry: &PoolGeometry) -> Vec<u64> {
-    let plane: Vec<u64> = (0..geometry.positions()).map(|p| geometry.divisor(p)).collect();
-    plane.iter().copied().cycle().take(geometry.output_len()).collect()
+/// d·2^shift for every window.
+fn divisors(geometry: &PoolGeometry, shift: u32) -> Result<Vec<u64>> {
+    let scaled = |p: usize| {
+        let d = 1u64.checked_shl(shift).and_then(|scale| geometry.divisor(p).checked_mul(scale));
+        d.ok_or_else(|| Error::invalid("shift of an average", "d·2^shift below 2^64", shift))
+    };
+    let plane = (0..geometry.positions()).map(scaled).collect::<Result<Vec<u64>>>()?;
+    Ok(plane.iter().copied().cycle().take(geometry.output_len()).collect())
 }
 
-/// Shares of floor(sum of window / its divisor). `sign` is what is known of the *sums*, which wrap.
+/// Shares of floor(sum of window / (d·2^shift)), d the divisor of the window. `sign` is what is known of
+/// the *sums*, which wrap.
 ///
 /// # Errors
-/// As [`divide`]; [`sci_core::Error::Misuse`] if the input does not fit the geometry.
+/// As [`divide`], and for a shift beyond 64 bits; [`sci_core::Error::Misuse`] if the input does not fit the
+/// geometry.
 pub fn avgpool<D: QuotientDomain>(
     peer: &mut Peer,
     x: &Shares<D>,
     geometry: &PoolGeometry,
+    shift: u32,
     sign: Sign,
     precision: Precision,
 ) -> Result<Shares<D>> {
     let sums = Shares::from_canonical(x.domain(), geometry.sums(x.domain(), x.values())?);
-    quotients(peer, &sums, &divisors(geometry), sign, precision)
+    quotients(peer, &sums, &divisors(geometry, shift)?, sign, precision)
 }
 
 /// Shares of floor(x_i / d_i) for public d_i, one batch for each divisor that occurs.
@@ -144,15 +155,16 @@ pub fn quotients<D: QuotientDomain>(
 /// The cost of [`avgpool`].
 ///
 /// # Errors
-/// As [`divide_cost`].
+/// As [`divide_cost`], and for a shift beyond 64 bits.
 pub fn avgpool_cost<D: QuotientDomain>(
     domain: D,
     geometry: &PoolGeometry,
+    shift: u32,
     sign: Sign,
     precision: Precision,
     settings: Settings,
 ) -> Result<Cost> {
-    quotients_cost(domain, &divisors(geometry), sign, precision, settings)
+    quotients_cost(domain, &divisors(geometry, shift)?, sign, precision, settings)
 }
 
 /// The cost of [`quotients`].

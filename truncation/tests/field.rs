@@ -1,13 +1,14 @@
 //! Division over Z_n.
 
 use millionaires::Precision;
+use sci_core::geometry::{PoolGeometry, PoolSpec, Window};
 use sci_core::testing::{Shared, reveal};
 use sci_core::{Block, Domain, Field, Prg};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::{assert_cost, run_both};
 use truncation::Sign;
-use truncation::avgpool::{quotients, quotients_cost};
+use truncation::avgpool::{avgpool, avgpool_cost, quotients, quotients_cost};
 use truncation::divide::{divide, divide_cost};
 
 fn floor_div(field: Field, x: u64, d: u64) -> u64 {
@@ -92,6 +93,39 @@ fn costs_are_the_papers() {
     assert_eq!(bits(4_293_918_721).0, 6972);
     let three = (4_293_918_721u64..).find(|n| 2 * (n % 49) >= 49).unwrap();
     assert_eq!(bits(three), (7796, 14));
+}
+
+/// Windows of 4, 6 and 9 members whose numbers are still to be truncated.
+#[test]
+fn averages_of_what_is_not_truncated_yet() {
+    let field = Field::new(137_438_822_401).unwrap();
+    let geometry = PoolGeometry::new(PoolSpec {
+        batch: 1,
+        channels: 2,
+        input: [1, 4, 5],
+        window: Window::new([1, 3, 3]).with_pads([0, 1, 1], [0, 1, 1]),
+        count_include_pad: false,
+    })
+    .unwrap();
+    let (shift, sign) = (12, Sign::Unknown);
+    let mut rng = Prg::new(Block([7, 2]));
+    let x: Vec<u64> = (0..geometry.input_len()).map(|_| field.sample(&mut rng)).collect();
+    let shares = Shared::random(field, &x, &mut rng);
+    let (server, client) = run_both(settings(4), |p, peer| {
+        avgpool(peer, &shares.of(p), &geometry, shift, sign, Precision::Full)
+    })
+    .unwrap();
+    let out = reveal(field, server.value.values(), client.value.values());
+    for (i, y) in out.into_iter().enumerate() {
+        let (plane, position) = (i / geometry.positions(), i % geometry.positions());
+        let members = geometry.members(position).map(|at| x[plane * geometry.input_plane() + at]);
+        let sum = members.fold(0, |sum, x| field.add(sum, x));
+        assert_eq!(y, floor_div(field, sum, geometry.divisor(position) << shift));
+    }
+    let cost = avgpool_cost(field, &geometry, shift, sign, Precision::Full, settings(4)).unwrap();
+    assert_cost(&server, &client, cost, "averages");
+    let error = avgpool_cost(field, &geometry, 64, sign, Precision::Full, settings(4));
+    assert!(error.is_err(), "a shift by a whole word");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Truncation that looks at fewer bits than the ring has: the arithmetic shift of x mod 2^k, extended.
 
 use millionaires::Precision;
+use millionaires::relu::{MuxForm, relu_cost};
 use sci_core::testing::reveal;
 use sci_core::{Block, Domain, Party, Prg, Ring, Shares};
 use sci_ot::OtKind;
@@ -123,6 +124,28 @@ fn fewer_bits_cost_less_where_the_sign_is_not_known() {
         let full = truncate_cost(n, ring, 12, Sign::Unknown, settings).unwrap();
         assert_eq!(bytes(37), full.server_to_client + full.client_to_server);
         assert!(bytes(24) < bytes(30) && bytes(30) < bytes(37), "{ot:?}");
+    }
+}
+
+/// With a known sign fewer bits cost a little more. The ReLU that made the sign known saves more than that, bit by
+/// bit, so that it is never worth while to keep both at full width.
+#[test]
+fn a_relu_saves_more_by_a_bit_than_the_truncation_behind_it_takes() {
+    let (ring, n) = (Ring::new(37).unwrap(), 1024);
+    for ot in [OtKind::Iknp, OtKind::Silent] {
+        let settings = Settings::over(ot);
+        let bytes = |bits: u32| {
+            let precision = if bits == 37 { Precision::Full } else { Precision::Bits(bits) };
+            let relu = relu_cost(n, ring, settings, precision, MuxForm::Correlated).unwrap();
+            let known = Sign::NonNegative;
+            let shift = truncate_narrow_cost(n, ring, 12, known, precision, settings).unwrap();
+            (relu.bytes(), shift.bytes())
+        };
+        for bits in 13..37 {
+            let ((relu, shift), (wider_relu, wider_shift)) = (bytes(bits), bytes(bits + 1));
+            assert_eq!(shift - wider_shift, n as u64 / 8, "{ot:?} {bits}: a bit for each");
+            assert!(wider_relu - relu > 2 * (shift - wider_shift), "{ot:?} {bits}");
+        }
     }
 }
 

@@ -227,9 +227,12 @@ proptest! {
         window in (1usize..5, 1usize..5),
         pad in (0usize..2, 0usize..2),
         count_include_pad: bool,
+        shift in 0u32..=12,
         seed: u64,
     ) {
         let ring = Ring::new(bits).unwrap();
+        // Windows have up to 16 members, and a ring of l bits has quotients by less than 2^l/6.
+        let shift = shift.min(bits - 7);
         let mut rng = prg(seed);
         let geometry = PoolGeometry::new(PoolSpec {
             batch: 1,
@@ -247,7 +250,7 @@ proptest! {
         let x: Vec<u64> = (0..90).map(|_| ring.sample(&mut rng)).collect();
         let shares = Shared::random(ring, &x, &mut rng);
         let (server, client) = run_both(settings(4), |p, peer| {
-            avgpool(peer, &shares.of(p), &geometry, Sign::Unknown, Precision::Full)
+            avgpool(peer, &shares.of(p), &geometry, shift, Sign::Unknown, Precision::Full)
         }).unwrap();
         let out = reveal(ring, server.value.values(), client.value.values());
         prop_assert_eq!(out.len(), geometry.output_len());
@@ -255,9 +258,43 @@ proptest! {
             let (plane, position) = (i / geometry.positions(), i % geometry.positions());
             let members = geometry.members(position).map(|at| x[plane * 30 + at]);
             let sum = members.fold(0, |sum, x| ring.add(sum, x));
-            prop_assert_eq!(y, floor_div(ring, sum, geometry.divisor(position)));
+            prop_assert_eq!(y, floor_div(ring, sum, geometry.divisor(position) << shift));
         }
-        let cost = avgpool_cost(ring, &geometry, Sign::Unknown, Precision::Full, settings(4)).unwrap();
+        let cost = avgpool_cost(
+            ring, &geometry, shift, Sign::Unknown, Precision::Full, settings(4),
+        ).unwrap();
         assert_cost(&server, &client, cost, "AvgPool");
+    }
+}
+
+/// Averages of 2x2 windows of numbers that are not negative: truncating every member first, with the sign that
+/// is known, takes more than truncating the sums, whose sign is not.
+#[test]
+fn sums_are_truncated_for_less_than_their_members() {
+    let ring = Ring::new(37).unwrap();
+    let pool = |stride: usize| {
+        PoolGeometry::new(PoolSpec {
+            batch: 1,
+            channels: 4,
+            input: [1, 32, 32],
+            window: Window::new([1, 2, 2]).with_stride([1, stride, stride]),
+            count_include_pad: false,
+        })
+        .unwrap()
+    };
+    for ot in [OtKind::Iknp, OtKind::Silent] {
+        let settings = Settings::over(ot);
+        let costs = |geometry: &PoolGeometry| {
+            let (known, full) = (Sign::NonNegative, Precision::Full);
+            let members = truncate_cost(geometry.input_len(), ring, 12, known, settings).unwrap();
+            let apart = members + avgpool_cost(ring, geometry, 0, known, full, settings).unwrap();
+            let merged = avgpool_cost(ring, geometry, 12, Sign::Unknown, full, settings).unwrap();
+            (apart, merged)
+        };
+        let (apart, merged) = costs(&pool(2));
+        assert!(merged.bytes() < apart.bytes() && merged.rounds < apart.rounds, "{ot:?}");
+        // Windows that overlap are as many as the members.
+        let (apart, merged) = costs(&pool(1));
+        assert!(merged.bytes() > apart.bytes(), "{ot:?}");
     }
 }

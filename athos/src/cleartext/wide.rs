@@ -264,6 +264,7 @@ impl Backend for Wide<'_> {
         &mut self,
         x: &Vec<i64>,
         geometry: &PoolGeometry,
+        shift: u32,
         _: Sign,
         _: Precision,
     ) -> Result<Vec<i64>> {
@@ -278,7 +279,7 @@ impl Backend for Wide<'_> {
                 let sum: i128 = geometry.members(position).map(|i| i128::from(plane[i])).sum();
                 let sum = self.named(i64::try_from(sum).map_err(|_| beyond()))?;
                 sums = (sums.0.min(sum), sums.1.max(sum));
-                out.push(sum.div_euclid(geometry.divisor(position) as i64));
+                out.push(sum.div_euclid(geometry.divisor(position) as i64) >> shift.min(63));
             }
         }
         self.looks_at(sums);

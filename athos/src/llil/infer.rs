@@ -74,11 +74,13 @@ fn unary_shape(context: Context<'_>, op: &Op, x: &TensorInfo) -> Result<Vec<usiz
             Ok(x.shape.clone())
         }
         Op::MaxPool { geometry } => shape::pool(geometry, &x.shape),
-        Op::AvgPool { geometry, .. } => {
+        Op::AvgPool { geometry, shift, .. } => {
             let shape = shape::pool(geometry, &x.shape)?;
-            let divisor = geometry.max_divisor();
+            within("shift", 0, x.scale.min(63), *shift)?;
+            // Below 2^31·2^63.
+            let divisor = u128::from(geometry.max_divisor()) << shift;
             if divisor > 1 {
-                division(context.domain, u128::from(divisor))?;
+                division(context.domain, divisor)?;
             }
             Ok(shape)
         }
@@ -133,6 +135,8 @@ fn unary_scale(context: Context<'_>, op: &Op, x: &TensorInfo) -> Result<u32> {
             within("shift", 1, x.scale, *shift)?;
             Ok(x.scale - shift)
         }
+        // Its shape was found first, and with it that the shift is no larger.
+        Op::AvgPool { shift, .. } => Ok(x.scale.saturating_sub(*shift)),
         Op::ArgMax { .. } => Ok(0),
         _ => Ok(x.scale),
     }

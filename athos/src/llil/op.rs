@@ -167,10 +167,14 @@ pub enum Op {
         /// Windows.
         geometry: PoolGeometry,
     },
-    /// The sum of every window (it wraps), then floor(signed sum / d), d the window's divisor.
+    /// The sum of every window (it wraps), then floor(ŝ / (d·2^shift)), ŝ the signed view of the sum and d
+    /// the window's divisor; the scale shrinks by the shift. In fewer bits than is certain of the sums
+    /// only where [`divides_by_shifting`] allows it.
     AvgPool {
         /// Windows and divisors.
         geometry: PoolGeometry,
+        /// By how many bits the average is truncated on top; 0 for the average alone.
+        shift: u32,
         /// What is certain of the sums.
         sign: Sign,
     },
@@ -259,10 +263,18 @@ pub struct Instruction {
     /// What it reads.
     pub inputs: Vec<TensorId>,
     /// How many bits it looks at: of the input of a ReLU or a truncation, of the differences of a
-    /// MaxPool or an ArgMax, of the sums of an AvgPool, where it has to be certain that they suffice.
+    /// MaxPool or an ArgMax, of the sums of an AvgPool, where it has to be certain that they suffice unless
+    /// [`divides_by_shifting`] holds.
     pub precision: Precision,
     /// What it defines.
     pub output: TensorInfo,
+}
+
+/// Whether an AvgPool over Z_2^l divides every sum by a power of two that is not 1. This is a truncation,
+/// which any number of low bits defines; other quotients are those of numbers known to fit their bits.
+pub fn divides_by_shifting(geometry: &PoolGeometry, shift: u32) -> bool {
+    let divided = shift > 0 || geometry.uniform_divisor().is_some_and(|d| d > 1);
+    divided && geometry.divides_by_powers_of_two()
 }
 
 /// One axis of a tensor seen as `[outer, len, inner]`.

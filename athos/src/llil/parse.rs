@@ -169,7 +169,14 @@ fn operation(
         "MulWeight" => Op::MulWeight { weight: weight_id(body, "*")? },
         "Relu" => Op::Relu,
         "MaxPool" => Op::MaxPool { geometry: body.pool(x)? },
-        "AvgPool" => Op::AvgPool { geometry: body.pool(x)?, sign: sign(body) },
+        "AvgPool" => {
+            let geometry = body.pool(x)?;
+            let shift = body.option(" by ")?;
+            if shift == Some(0) {
+                return Err(body.wrong("a shift of at least 1, or none,"));
+            }
+            Op::AvgPool { geometry, shift: shift.unwrap_or(0), sign: sign(body) }
+        }
         "Truncate" => Op::Truncate { shift: body.field(" by ")?, sign: sign(body) },
         "Reshape" => Op::Reshape { shape: shape.to_vec() },
         "Concat" => Op::Concat { axis: body.field(" axis ")? },

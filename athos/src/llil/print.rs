@@ -102,8 +102,11 @@ impl fmt::Display for Instruction {
             Op::Truncate { shift, sign: Sign::Unknown } => write!(f, " by {shift}")?,
             Op::Truncate { shift, sign: Sign::NonNegative } => write!(f, " by {shift}, x >= 0")?,
             Op::MaxPool { geometry } => write!(f, " {}", ShowPool(geometry))?,
-            Op::AvgPool { geometry, sign } => {
+            Op::AvgPool { geometry, shift, sign } => {
                 write!(f, " {}", ShowPool(geometry))?;
+                if *shift > 0 {
+                    write!(f, " by {shift}")?;
+                }
                 if *sign == Sign::NonNegative {
                     write!(f, ", x >= 0")?;
                 }

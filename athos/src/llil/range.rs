@@ -10,7 +10,7 @@
 //! that is right for no other sign, and the sign of a divided sum must be read in enough bits.
 //! [`Ranges::push`] refuses an instruction that promises what does not follow.
 
-use super::{Instruction, Op, Precision, Sign, TensorId};
+use super::{Instruction, Op, Precision, Sign, TensorId, divides_by_shifting};
 use crate::domain::{bits, signed_range};
 use crate::{Error, Result};
 use sci_core::AnyDomain;
@@ -38,6 +38,17 @@ impl Range {
 pub(crate) fn signed_width(low: i128, high: i128) -> u32 {
     let magnitude = |v: i128| if v < 0 { !v } else { v };
     i128::BITS - magnitude(low).max(magnitude(high)).leading_zeros() + 1
+}
+
+/// The fewest bits that an operation of this kind can look at: one more than it drops.
+pub(crate) fn least_bits(op: &Op) -> u32 {
+    match op {
+        Op::Truncate { shift, .. } => shift.saturating_add(1),
+        Op::AvgPool { geometry, shift, .. } => {
+            geometry.max_divisor().ilog2().saturating_add(*shift).saturating_add(1)
+        }
+        _ => 1,
+    }
 }
 
 /// The facts of a program in the making.
@@ -151,8 +162,7 @@ impl Ranges {
                     | Op::Truncate { .. }
                     | Op::ArgMax { .. }
             );
-            let least =
-                if let Op::Truncate { shift, .. } = op { shift.saturating_add(1) } else { 1 };
+            let least = least_bits(op);
             let ring = matches!(self.domain, AnyDomain::Ring(_));
             if !narrow || !ring || !(least..self.domain_bits()).contains(&bits) {
                 let expected = format!("all bits of {} or, where signs matter, fewer", self.domain);
@@ -164,12 +174,13 @@ impl Ranges {
             Op::Truncate { sign, .. } => {
                 (self.seen(x, precision).low >= 0, *sign == Sign::NonNegative)
             }
-            Op::AvgPool { geometry, sign } => {
+            Op::AvgPool { geometry, shift, sign } => {
                 let sums = self.sums(geometry, x);
                 let fits = |sums: Range| sums.bits() <= self.width(precision);
-                let promised = *sign == Sign::NonNegative;
-                let certain = sums.is_some_and(|sums| fits(sums) && (!promised || sums.low >= 0));
-                (certain, promised || precision != Precision::Full)
+                let signed = *sign == Sign::NonNegative;
+                let certain = sums.is_some_and(|sums| fits(sums) && (!signed || sums.low >= 0));
+                let narrow = precision != Precision::Full && !divides_by_shifting(geometry, *shift);
+                (certain, signed || narrow)
             }
             _ => return Ok(()),
         };
@@ -212,10 +223,9 @@ impl Ranges {
             // y + ReLU(x - y) is x or y, however the sign was read.
             (Op::MaxPool { .. }, &[x])
             | (Op::Reshape { .. } | Op::Transpose { .. } | Op::Slice { .. }, &[x]) => x,
-            (Op::AvgPool { geometry, .. }, &[x]) => match self.sums(geometry, x) {
-                Some(_) => Range { low: x.low.min(0), high: x.high.max(0), view: whole },
-                None => self.all(whole),
-            },
+            (Op::AvgPool { geometry, shift, .. }, &[x]) => {
+                self.averages(geometry, *shift, precision, x)
+            }
             (Op::Truncate { shift, .. }, &[x]) => {
                 let x = self.seen(x, precision);
                 let shift = (*shift).min(127);
@@ -228,6 +238,28 @@ impl Ranges {
             (Op::Pad { .. }, &[x]) => Range { low: x.low.min(0), high: x.high.max(0), ..x },
             _ => self.all(whole),
         }
+    }
+
+    /// The quotients of a pooling. An average lies between the numbers that it is of, and 0 if padding
+    /// counts.
+    fn averages(
+        &self,
+        geometry: &PoolGeometry,
+        shift: u32,
+        precision: Precision,
+        x: Range,
+    ) -> Range {
+        let whole = self.domain_bits();
+        let all = self.all(self.width(precision));
+        let average = match self.sums(geometry, x) {
+            Some(sums) if sums.bits() <= all.bits() => (x.low.min(0), x.high.max(0)),
+            _ => {
+                let divisor = i128::from(geometry.uniform_divisor().unwrap_or(1));
+                (all.low.div_euclid(divisor), all.high.div_euclid(divisor))
+            }
+        };
+        let shift = shift.min(127);
+        Range { low: average.0 >> shift, high: average.1 >> shift, view: whole }
     }
 
     /// Both in the bits that both are known in.

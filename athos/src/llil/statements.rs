@@ -69,6 +69,7 @@ fn call(instruction: &Instruction, arguments: &[&str], weights: &[String]) -> St
         Op::MulPublic { factor, .. } => format!("ScalarMul({joined}, {factor})"),
         Op::ScaleUp { shift } => format!("ScaleUp({joined}, {shift})"),
         Op::Truncate { shift, .. } => format!("ScaleDown({joined}, {shift})"),
+        Op::AvgPool { shift, .. } if *shift > 0 => format!("ScaleDown(AvgPool({joined}), {shift})"),
         op => format!("{}({joined})", op.name()),
     }
 }

@@ -5,7 +5,8 @@
 //! protocol. What was *observed* ([`Calibration`]) on sample inputs, with a margin, is smaller and may
 //! be left by another input: a comparison then reads the sign of x mod 2^k, in cleartext as in secret,
 //! so that both still agree bit for bit, and [`crate::calibration::outside`] tells where. An observed bound is
-//! never the ground for a sign, and never for the sum that an AvgPool divides.
+//! never the ground for a sign. For the sums that an AvgPool divides it counts where the division is a
+//! truncation ([`divides_by_shifting`]): other divisions are right for numbers that are known to fit alone.
 //!
 //! After a ReLU that looks at k bits, x mod 2^k is not negative, whatever x is: the truncation that
 //! follows looks at the same k bits and keeps its known sign.
@@ -13,10 +14,11 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::calibration::Calibration;
-use crate::llil::range::{Range, Ranges, signed_width};
-use crate::llil::{Instruction, Op, Precision, Sign, TensorId};
+use crate::llil::range::{Range, Ranges, least_bits, signed_width};
+use crate::llil::{Instruction, Op, Precision, Sign, TensorId, divides_by_shifting};
 use crate::program::PublicProgram;
 use crate::{Error, Result};
+use sci_core::geometry::PoolGeometry;
 use sci_core::{AnyDomain, Domain};
 use std::collections::HashMap;
 
@@ -43,8 +45,7 @@ pub fn narrow(public: &PublicProgram, observed: Option<&Calibration>) -> Result<
                     width: ring.bits(),
                     certain: ranges.get(x)?,
                     seen,
-                    compared: observed
-                        .and_then(|observed| observed.differences(TensorId(i as u32))),
+                    derived: observed.and_then(|observed| observed.derived(TensorId(i as u32))),
                     margin: observed.map_or(0, Calibration::margin),
                 };
                 narrowing.apply(instruction)
@@ -84,9 +85,9 @@ fn with_sign(ranges: &Ranges, instruction: &Instruction, x: Range) -> Instructio
     let known = |certain: bool| if certain { Sign::NonNegative } else { Sign::Unknown };
     let op = match &instruction.op {
         Op::Truncate { shift, .. } => Op::Truncate { shift: *shift, sign: known(x.low >= 0) },
-        Op::AvgPool { geometry, .. } => {
-            let sums = ranges.sums(geometry, x);
-            Op::AvgPool { geometry: *geometry, sign: known(sums.is_some_and(|x| x.low >= 0)) }
+        Op::AvgPool { geometry, shift, .. } => {
+            let sign = known(ranges.sums(geometry, x).is_some_and(|x| x.low >= 0));
+            Op::AvgPool { geometry: *geometry, shift: *shift, sign }
         }
         op => op.clone(),
     };
@@ -99,8 +100,8 @@ struct Narrowing<'a> {
     width: u32,
     certain: Range,
     seen: Option<(i64, i64)>,
-    /// Differences, of a MaxPool or an ArgMax.
-    compared: Option<(i64, i64)>,
+    /// Differences, of a MaxPool or an ArgMax, or sums, of an AvgPool.
+    derived: Option<(i64, i64)>,
     margin: u32,
 }
 
@@ -126,9 +127,9 @@ impl Narrowing<'_> {
         self.telling().map_or(u32::MAX, |x| x.bits())
     }
 
-    /// Bits of the operand, as far as was observed.
-    fn observed(&self) -> u32 {
-        self.seen.map_or(u32::MAX, |(low, high)| {
+    /// Bits of numbers, as far as they were observed.
+    fn observed(&self, seen: Option<(i64, i64)>) -> u32 {
+        seen.map_or(u32::MAX, |(low, high)| {
             signed_width(low.into(), high.into()).saturating_add(self.margin)
         })
     }
@@ -138,44 +139,51 @@ impl Narrowing<'_> {
         let certain = self.telling().map_or(u32::MAX, |Range { low, high, .. }| {
             signed_width(low.saturating_sub(high), high.saturating_sub(low))
         });
-        self.compared.map_or(certain, |(low, high)| {
-            certain.min(signed_width(low.into(), high.into()).saturating_add(self.margin))
-        })
+        certain.min(self.observed(self.derived))
     }
 
     fn apply(&self, instruction: &Instruction) -> Instruction {
-        let x = self.certain;
         let (op, precision) = match &instruction.op {
             Op::Relu => {
-                let bits = self.certain().min(self.observed());
+                let bits = self.certain().min(self.observed(self.seen));
                 (Op::Relu, self.precision(bits, 1))
             }
             op @ (Op::MaxPool { .. } | Op::ArgMax { .. }) => {
                 (op.clone(), self.precision(self.differences(), 1))
             }
             Op::Truncate { shift, .. } => self.truncation(*shift),
-            Op::AvgPool { geometry, .. } => match self.ranges.sums(geometry, x) {
-                Some(sums) if sums.low >= 0 => {
-                    (Op::AvgPool { geometry: *geometry, sign: Sign::NonNegative }, Precision::Full)
-                }
-                Some(sums) => {
-                    let op = Op::AvgPool { geometry: *geometry, sign: Sign::Unknown };
-                    (op, self.precision(sums.bits(), 1))
-                }
-                None => (Op::AvgPool { geometry: *geometry, sign: Sign::Unknown }, Precision::Full),
-            },
+            Op::AvgPool { geometry, shift, .. } => self.average(geometry, *shift),
             op => (op.clone(), Precision::Full),
         };
         Instruction { op, precision, ..instruction.clone() }
     }
 
-    /// A known sign is worth more than fewer bits, and then more bits are cheaper than fewer.
+    /// A known sign is worth more than fewer bits here, too.
+    fn average(&self, geometry: &PoolGeometry, shift: u32) -> (Op, Precision) {
+        let sums = self.ranges.sums(geometry, self.certain);
+        let op = |sign| Op::AvgPool { geometry: *geometry, shift, sign };
+        if sums.is_some_and(|sums| sums.low >= 0) {
+            return (op(Sign::NonNegative), Precision::Full);
+        }
+        let observed = match divides_by_shifting(geometry, shift) {
+            true => self.observed(self.derived),
+            false => u32::MAX,
+        };
+        let bits = sums.map_or(u32::MAX, |sums| sums.bits()).min(observed);
+        let op = op(Sign::Unknown);
+        let least = least_bits(&op);
+        (op, self.precision(bits, least))
+    }
+
+    /// A known sign is worth more than fewer bits, and then more bits are cheaper than fewer: in k bits a number
+    /// takes l - k bits more on the wire than in all l. The ReLU in front that leaves no more than k saves
+    /// several times that by each of them, so that both are narrowed.
     fn truncation(&self, shift: u32) -> (Op, Precision) {
         let x = self.certain;
         let (sign, bits) = if x.low >= 0 && x.view > shift {
             (Sign::NonNegative, x.view)
         } else {
-            (Sign::Unknown, self.certain().min(self.observed()))
+            (Sign::Unknown, self.certain().min(self.observed(self.seen)))
         };
         let precision = self.precision(bits, shift + 1);
         let sign = match self.ranges.seen(x, precision).low >= 0 {

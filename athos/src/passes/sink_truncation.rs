@@ -14,12 +14,9 @@
 //!   change, by less than 2^-s;
 //! * the ArgMax of the output takes the untruncated numbers; they tie no more often.
 //!
-//! It does not wait for an AvgPool of d elements, although there are fewer behind it and floor(floor(x/d)/2^s)
-//! = floor(x/(d·2^s)) would make one division of the two. Untruncated sums need log2 d more bits, which
-//! all layers pay for where the domain has none to spare; that they do not wrap, and so their sign, would
-//! no longer be certain; and one division takes fewer bytes than a division and a truncation only if d is
-//! a power of two or the domain is a field (by 49·2^12 over Z_2^37, sign known, silent OT: 70 bytes instead
-//! of 36 and 19).
+//! It does not wait for an AvgPool here: untruncated sums of d elements need log2 d more bits, which all layers
+//! pay for where the domain has none to spare, and nothing but the program is known yet.
+//! [`super::merge_avg_pool`] does this once calibration inputs show that there is room.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

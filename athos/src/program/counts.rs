@@ -19,7 +19,7 @@ pub struct Counts {
     pub truncations: u64,
     /// Truncations of numbers that are known not to be negative.
     pub truncations_of_known_sign: u64,
-    /// Divisions by the size of a window.
+    /// Divisions by the size of a window, or by that and a power of two at once.
     pub divisions: u64,
 }
 
@@ -60,9 +60,10 @@ fn comparisons(geometry: &PoolGeometry) -> u64 {
     (0..geometry.positions()).map(members).sum::<u64>() * geometry.planes() as u64
 }
 
-/// Sums of more than one.
-fn divisions(geometry: &PoolGeometry) -> u64 {
-    let divided = (0..geometry.positions()).filter(|&p| geometry.divisor(p) > 1).count();
+/// Sums that are not divided by 1.
+fn divisions(geometry: &PoolGeometry, shift: u32) -> u64 {
+    let divided = |p: &usize| shift > 0 || geometry.divisor(*p) > 1;
+    let divided = (0..geometry.positions()).filter(divided).count();
     (divided * geometry.planes()) as u64
 }
 
@@ -75,7 +76,7 @@ impl PublicProgram {
             let numbers = match &x.op {
                 Op::Relu | Op::Truncate { .. } => x.output.len() as u64,
                 Op::MaxPool { geometry } => comparisons(geometry),
-                Op::AvgPool { geometry, .. } => divisions(geometry),
+                Op::AvgPool { geometry, shift, .. } => divisions(geometry, *shift),
                 Op::ArgMax { .. } => self.index_comparisons(x),
                 _ => return None,
             };
@@ -107,7 +108,9 @@ impl PublicProgram {
                 Op::Truncate { sign: Sign::Unknown, .. } => counts.truncations += elements,
                 Op::Truncate { .. } => counts.truncations_of_known_sign += elements,
                 Op::MaxPool { geometry } => counts.maxima += comparisons(geometry),
-                Op::AvgPool { geometry, .. } => counts.divisions += divisions(geometry),
+                Op::AvgPool { geometry, shift, .. } => {
+                    counts.divisions += divisions(geometry, *shift);
+                }
                 Op::ArgMax { .. } => counts.maxima += self.index_comparisons(instruction),
                 _ => {}
             }

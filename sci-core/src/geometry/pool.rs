@@ -184,6 +184,16 @@ impl PoolGeometry {
         (0..3).map(|axis| self.tap_range(axis).1 as u64).product()
     }
 
+    /// Whether every divisor is a power of two.
+    pub fn divides_by_powers_of_two(&self) -> bool {
+        if self.spec.count_include_pad {
+            return self.divisor(0).is_power_of_two();
+        }
+        // A product is a power of two if and only if its factors are.
+        (0..3)
+            .all(|axis| (0..self.output[axis]).all(|o| self.taps_inside(axis, o).is_power_of_two()))
+    }
+
     /// The sum of every window in a domain (local on additive shares); `[planes, positions]`.
     ///
     /// # Errors

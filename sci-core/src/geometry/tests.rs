@@ -146,6 +146,10 @@ fn pooling_windows_agree_with_the_definition() {
                 }
             }
             let divisors: Vec<u64> = (0..members.len()).map(|p| geometry.divisor(p)).collect();
+            assert_eq!(
+                geometry.divides_by_powers_of_two(),
+                divisors.iter().all(|d| d.is_power_of_two())
+            );
             assert_eq!(Some(geometry.max_divisor()), divisors.iter().copied().max());
             assert_eq!(
                 geometry.uniform_divisor().is_some(),

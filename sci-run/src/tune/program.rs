@@ -50,13 +50,12 @@ pub(super) fn write(
     let predicted = match command.margin {
         None => full_width.clone(),
         Some(margin) => {
-            bar.set_length(samples.len() as u64);
             bar.set_position(0);
             bar.set_message("calibration");
             let quantised = |sample: &Sample| {
                 Ok(Zeroizing::new(quantise(&sample.input, options.scale, options.domain)?))
             };
-            calibrate::narrow(&mut program, samples, quantised, margin, &|| bar.inc(1))?;
+            calibrate::narrow(&mut program, samples, quantised, margin, bar)?;
             oracle.predict(&program.public)?
         }
     };

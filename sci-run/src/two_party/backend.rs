@@ -129,11 +129,12 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
         &mut self,
         x: &Tensor<D>,
         geometry: &PoolGeometry,
+        shift: u32,
         sign: Sign,
         precision: Precision,
     ) -> Result<Tensor<D>> {
         let (sign, precision) = (sign_of(sign), bits_of(precision));
-        Ok(Tensor::Values(avgpool(self.peer, x.values()?, geometry, sign, precision)?))
+        Ok(Tensor::Values(avgpool(self.peer, x.values()?, geometry, shift, sign, precision)?))
     }
 
     fn truncate(
