@@ -19,6 +19,7 @@ use athos::{Calibration, Limits, Program, passes};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use sci_core::{AnyDomain, Cost, Ring};
+use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use std::path::PathBuf;
 use truncation::avgpool::avgpool_cost;
@@ -101,10 +102,10 @@ pub fn narrow<T: Sync>(
 const ROUND_BYTES: u64 = 1 << 17;
 
 /// Whether a merged division takes fewer bytes than a truncation and a division, and enough fewer where it takes
-/// more rounds: a division of numbers of unknown sign does, which a shift does not. By the default settings, since
-/// those of a run are not known yet and change both alike.
+/// more rounds: a division of numbers of unknown sign does, which a shift does not. By silent OT, which is what
+/// parties take unless told otherwise.
 fn is_cheaper(ring: Ring, merge: &AvgPoolMerge) -> sci_core::Result<bool> {
-    let settings = Settings::default();
+    let settings = Settings::over(OtKind::Silent);
     let cost = |x: &athos::llil::Instruction| {
         let precision = bits_of(x.precision);
         match &x.op {

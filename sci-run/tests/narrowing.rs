@@ -210,7 +210,7 @@ fn averages_divide_once_where_the_bytes_are_worth_the_rounds() {
     let narrow = calibrated(&wide, &samples, 1);
     assert_eq!(merges(&narrow), 1, "{}", narrow.public);
     assert_eq!(narrow.public.instructions.last().unwrap().precision, Precision::Full);
-    let settings = Settings::default();
+    let settings = Settings::over(OtKind::Silent);
     let [before, after] = [&apart(&wide, &samples, 1), &narrow].map(|p| averages(p, settings));
     eprintln!("{} bytes, {} rounds", before.bytes(), before.rounds);
     eprintln!("merged {} bytes, {} rounds", after.bytes(), after.rounds);
