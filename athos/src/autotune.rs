@@ -18,7 +18,7 @@ pub use samples::{Sample, float_classes};
 use crate::cleartext::{run, run_wide};
 use crate::error::Error;
 use crate::hlil::Graph;
-use crate::program::{OutputForm, PublicProgram};
+use crate::program::{OutputForm, Program, PublicProgram};
 use crate::{CompileOptions, Result, compile_graph, quantise};
 use rayon::prelude::*;
 use sci_core::AnyDomain;
@@ -158,6 +158,30 @@ pub fn tune(
     let float_accuracy = judge.accuracy(&float);
     let chosen = choose(&settings, float_accuracy, sweep);
     Ok(Tuning { samples: samples.len(), labelled, float_accuracy, settings, impossible, chosen })
+}
+
+/// The share of samples that a program of this network gives the right class: their labels where all have one, as in
+/// a [`Setting`], and otherwise what the float network says.
+///
+/// # Errors
+/// [`Error::Invalid`] for a sample that does not fit the program.
+pub fn accuracy(graph: &Graph, program: &Program, samples: &[Sample]) -> Result<f64> {
+    let public = &program.public;
+    let classes = |sample: &Sample| {
+        let output = run(program, &quantise(&sample.input, public.scale, public.domain)?)?;
+        match (public.output_form, public.instructions.last()) {
+            (OutputForm::Logits, Some(last)) => samples::largest_of(&last.output.shape, &output),
+            _ => Ok(output),
+        }
+    };
+    let classes = samples.par_iter().map(classes).collect::<Result<Vec<_>>>()?;
+    let labelled = samples.iter().all(|sample| sample.label.is_some())
+        && classes.iter().all(|classes| classes.len() == 1);
+    let float = match labelled {
+        true => vec![Vec::new(); samples.len()],
+        false => samples::evaluate(graph, samples, &|| ())?,
+    };
+    Ok(Judge { samples, float: &float, labelled }.accuracy(&classes))
 }
 
 /// All settings of one scale.

@@ -1,9 +1,11 @@
 //! Tuning against runs in the chosen and the neighbouring settings.
 
-use athos::autotune::{CostOracle, Prediction, Progress, Sample, Sweep, tune};
+use athos::autotune::{CostOracle, Prediction, Progress, Sample, Sweep, accuracy, tune};
 use athos::testing::Numbers;
 use athos::zoo::{self, Weights};
-use athos::{CompileOptions, PublicProgram, Result, cleartext, compile_graph, quantise};
+use athos::{
+    CompileOptions, OutputForm, PublicProgram, Result, cleartext, compile_graph, quantise,
+};
 use sci_core::AnyDomain;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -66,6 +68,16 @@ fn the_bitwidth_of_a_scale_is_exact_and_the_choice_keeps_the_predictions() {
             let got = classes(scale, setting.bitwidth);
             let same = got.iter().zip(&float).filter(|(a, b)| a == b).count();
             assert_eq!(setting.accuracy, same as f64 / 12.0, "{setting:?}");
+            for output in [OutputForm::ArgMax, OutputForm::Logits] {
+                let domain = AnyDomain::ring(setting.bitwidth).unwrap();
+                let options = CompileOptions { output, ..CompileOptions::new(domain, scale) };
+                let program = compile_graph(graph.clone(), &options).unwrap();
+                let alone = accuracy(&graph, &program, &samples).unwrap();
+                // Logits out of range wrap as the comparisons of an ArgMax do not.
+                if output == OutputForm::ArgMax || setting.overflowing == 0 {
+                    assert_eq!(alone, setting.accuracy, "{output:?} {setting:?}");
+                }
+            }
             assert_eq!(setting.changed, 12 - same);
             assert_eq!(setting.cost.is_empty(), setting.overflowing > 0);
             assert!(setting.cost.iter().all(|cost| cost.bytes == setting.bitwidth.into()));
@@ -95,6 +107,11 @@ fn labels_count_where_all_samples_have_one() {
         logits.data()[3] == best
     });
     assert_eq!(tuning.float_accuracy, threes.count() as f64 / 10.0);
+    let setting = tuning.settings.last().unwrap();
+    let domain = AnyDomain::ring(setting.bitwidth).unwrap();
+    let options = CompileOptions { output: OutputForm::Logits, ..CompileOptions::new(domain, 12) };
+    let program = compile_graph(graph.clone(), &options).unwrap();
+    assert_eq!(accuracy(&graph, &program, &samples).unwrap(), setting.accuracy);
     assert!(tune(&graph, &[], &sweep, None, &|_| {}).is_err());
     samples[0].input.pop();
     assert!(tune(&graph, &samples, &sweep, None, &|_| {}).is_err());

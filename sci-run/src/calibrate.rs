@@ -47,14 +47,25 @@ impl Calibrate {
         let bar = bar("inputs");
         let public = program.public.clone();
         let quantised = |input: &Input| input.quantise(&public);
-        let done = narrow(program, &inputs, quantised, self.margin, &bar);
+        let merging = Merging::Cheaper;
+        let done = narrow(program, &inputs, quantised, self.margin, merging, &bar);
         bar.finish_and_clear();
-        done.map(|()| inputs.len())
+        done.map(|_| inputs.len())
     }
 }
 
+/// Whether truncations may be merged into averages, which may grow by one unit of their last place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merging {
+    /// Where it is cheaper.
+    Cheaper,
+    /// Nowhere: the numbers stay those of full width.
+    Never,
+}
+
 /// Narrows a program to samples, which the threads of the current rayon pool share, and merges truncations
-/// into its averages. Both are forgotten first where they were done before.
+/// into its averages if it may. Both are forgotten first where they were done before. Returns whether any was
+/// merged.
 ///
 /// # Errors
 /// A program over a field, and a sample that does not fit it.
@@ -63,8 +74,9 @@ pub fn narrow<T: Sync>(
     samples: &[T],
     quantised: impl Fn(&T) -> Result<Zeroizing<Vec<i64>>> + Sync,
     margin: u32,
+    merging: Merging,
     bar: &ProgressBar,
-) -> Result<()> {
+) -> Result<bool> {
     let AnyDomain::Ring(ring) = program.public.domain else {
         let cause = "a program over a field cannot be narrowed: shares modulo n have no low bits";
         return Err(Failure::new("invalid_input", cause).hint("compile it with --domain ring"));
@@ -88,14 +100,19 @@ pub fn narrow<T: Sync>(
     program.public.instructions = passes::part_avg_pool(&program.public)?;
     program.public.instructions = passes::narrow(&program.public, None)?;
     let mut seen = observed(program)?;
-    let cheaper = |merge: &AvgPoolMerge| is_cheaper(ring, merge).unwrap_or(false);
-    if let Some(merged) = passes::merge_avg_pool(&program.public, &seen, &cheaper)? {
+    let cheaper = |merge: &AvgPoolMerge| {
+        merging == Merging::Cheaper && is_cheaper(ring, merge).unwrap_or(false)
+    };
+    let merged = passes::merge_avg_pool(&program.public, &seen, &cheaper)?;
+    let any = merged.is_some();
+    if let Some(merged) = merged {
         program.public.instructions = merged;
         program.public.instructions = passes::narrow(&program.public, None)?;
         bar.set_length(2 * samples.len() as u64);
         seen = observed(program)?;
     }
-    Ok(athos::narrow(program, &seen, &Limits::default())?)
+    athos::narrow(program, &seen, &Limits::default())?;
+    Ok(any)
 }
 
 /// How many bytes may be saved by a round more: about what a local network carries in the time of one.

@@ -13,7 +13,7 @@ use sci_core::{AnyDomain, Cost, Ring};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::run_peers;
-use sci_run::calibrate;
+use sci_run::calibrate::{self, Merging};
 use sci_run::cost;
 use sci_run::linear::{Prepared, Protocols};
 use sci_run::two_party::{Model, ask, serve_input};
@@ -131,7 +131,8 @@ fn averaging(side: usize, channels: usize, window: Window) -> Program {
 fn calibrated(program: &Program, samples: &[Vec<i64>], margin: u32) -> Program {
     let mut narrow = Program { public: program.public.clone(), weights: program.weights.clone() };
     let quantised = |x: &Vec<i64>| Ok(Zeroizing::new(x.clone()));
-    calibrate::narrow(&mut narrow, samples, quantised, margin, &ProgressBar::hidden()).unwrap();
+    let (merging, bar) = (Merging::Cheaper, ProgressBar::hidden());
+    calibrate::narrow(&mut narrow, samples, quantised, margin, merging, &bar).unwrap();
     narrow
 }
 

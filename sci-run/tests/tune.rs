@@ -49,6 +49,7 @@ fn the_embedded_digits_are_tuned_on_a_folder_of_pictures() {
     let program = &report["program"];
     assert_eq!(program["file"], format!("{out}/digits.sci"));
     assert_eq!(program["margin"], 1);
+    assert!(program["accuracy"].as_f64() >= report["chosen"]["accuracy"].as_f64(), "{program}");
     let file = program["file"].as_str().unwrap();
     let inspected = run(&["inspect", file, "--json"]).succeeded().json();
     assert_eq!(inspected["digest"], program["digest"]);

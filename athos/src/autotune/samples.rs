@@ -59,6 +59,19 @@ fn largest(values: &Tensor, axis: usize) -> Result<Vec<i64>> {
     Ok(interpret::largest(values.data(), &axis).map(|best| best as i64).collect())
 }
 
+/// The same of integers, of a tensor of classes in the order of [`float_classes`].
+pub(super) fn largest_of(shape: &[usize], values: &[i64]) -> Result<Vec<i64>> {
+    let axis = AxisGeometry::new(shape, usize::from(shape.len() > 1))?;
+    let block = (axis.len * axis.inner).max(1);
+    let best = |(block, inner): (&[i64], usize)| {
+        let along = block.iter().skip(inner).step_by(axis.inner.max(1)).enumerate();
+        // The first of the largest.
+        along.rev().max_by_key(|(_, value)| **value).map_or(0, |(class, _)| class as i64)
+    };
+    let blocks = values.chunks_exact(block);
+    Ok(blocks.flat_map(|block| (0..axis.inner).map(move |i| (block, i))).map(best).collect())
+}
+
 /// [`float_classes`] of all samples, on all threads.
 pub(super) fn evaluate(
     graph: &Graph,

@@ -2,13 +2,13 @@
 
 use super::Tune;
 use super::oracle::Oracle;
-use crate::calibrate;
+use crate::calibrate::{self, Merging};
 use crate::cli::Plan;
 use crate::failure::{Failure, Result};
 use crate::report::hex;
-use athos::autotune::{Choice, CostOracle, Prediction, Sample};
+use athos::autotune::{self, Choice, CostOracle, Prediction, Sample};
 use athos::hlil::Graph;
-use athos::{compile_graph, quantise};
+use athos::{Program, compile_graph, quantise};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use std::fs;
@@ -25,13 +25,15 @@ pub(super) struct Written {
     pub(super) margin: Option<u32>,
     /// Instructions that look at fewer bits for it.
     pub(super) narrowed: usize,
+    /// What the program as it was written gets right of the samples.
+    pub(super) accuracy: f64,
     /// Without narrowing.
     pub(super) full_width: Vec<Prediction>,
     /// As it was written.
     pub(super) predicted: Vec<Prediction>,
 }
 
-/// Compiles, narrows and writes it.
+/// Compiles, narrows and writes it. Truncations are merged into averages only if no accuracy is lost by it.
 ///
 /// # Errors
 /// Those of compiling, of calibration and of the file.
@@ -45,20 +47,29 @@ pub(super) fn write(
 ) -> Result<Written> {
     let (bitwidth, scale) = (Some(choice.bitwidth), Some(choice.scale));
     let options = command.model.options(&Plan { bitwidth, scale, ..command.plan.clone() })?;
-    let mut program = compile_graph(graph, &options)?;
+    let mut program = compile_graph(graph.clone(), &options)?;
     let full_width = oracle.predict(&program.public)?;
-    let predicted = match command.margin {
-        None => full_width.clone(),
-        Some(margin) => {
-            bar.set_position(0);
-            bar.set_message("calibration");
-            let quantised = |sample: &Sample| {
-                Ok(Zeroizing::new(quantise(&sample.input, options.scale, options.domain)?))
-            };
-            calibrate::narrow(&mut program, samples, quantised, margin, bar)?;
-            oracle.predict(&program.public)?
-        }
+    let quantised = |sample: &Sample| {
+        Ok(Zeroizing::new(quantise(&sample.input, options.scale, options.domain)?))
     };
+    let narrow = |program: &mut Program, margin: u32, merging: Merging| {
+        bar.set_position(0);
+        bar.set_message("calibration");
+        calibrate::narrow(program, samples, quantised, margin, merging, bar)
+    };
+    // What is right at full width stays right within the samples, but for averages that divide once.
+    let mut accuracy = choice.accuracy;
+    let mut predicted = full_width.clone();
+    if let Some(margin) = command.margin {
+        if narrow(&mut program, margin, Merging::Cheaper)? {
+            accuracy = autotune::accuracy(&graph, &program, samples)?;
+            if accuracy < choice.accuracy {
+                narrow(&mut program, margin, Merging::Never)?;
+                accuracy = choice.accuracy;
+            }
+        }
+        predicted = oracle.predict(&program.public)?;
+    }
     let path = &command.program;
     fs::write(path, program.to_bytes()?).map_err(|e| Failure::file(path, &e))?;
     Ok(Written {
@@ -66,6 +77,7 @@ pub(super) fn write(
         digest: hex(&program.public.digest()?),
         margin: command.margin,
         narrowed: calibrate::narrowed_instructions(&program.public)?,
+        accuracy,
         full_width,
         predicted,
     })

@@ -96,7 +96,8 @@ fn choice(out: &mut String, what: &str, chosen: &Choice, written: &Written) {
         (Some(margin), layers) => {
             let _ = writeln!(
                 out,
-                "         {layers} instructions narrowed to what these inputs need and {margin} bits more\n"
+                "         {layers} instructions narrowed to what these inputs need and {margin} bits more; {what} {}\n",
+                percent(written.accuracy)
             );
             let _ = writeln!(out, "{:14} {:>24}  {:>24}", "predicted", "full width", "narrowed");
         }
