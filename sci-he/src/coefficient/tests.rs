@@ -208,6 +208,26 @@ fn named_shapes() {
     check(field, spec([5, 4, 1], [1, 12, 12], pads(window(3), 1)), 1 << 11, Privacy::default(), 6);
 }
 
+/// Products by single weights: an odd number of shifts, more filters than share a pass, tiles of two sizes, images of
+/// a batch, and weights of one, two and three limbs.
+#[test]
+fn single_weights_of_any_length_multiply_exactly() {
+    let ring = Ring::new(37).unwrap();
+    for (channels, input, batch, bound) in [
+        ([3, 11, 1], [1, 56, 56], 1, 1 << 11),
+        ([5, 9, 1], [1, 70, 131], 2, (1 << 15) - 1),
+        ([3, 10, 1], [1, 56, 56], 1, 1 << 15),
+        ([2, 17, 1], [1, 56, 56], 1, 1 << 21),
+        ([1, 3, 1], [1, 60, 60], 1, (1 << 30) - 1),
+    ] {
+        let spec = ConvSpec { batch, ..spec(channels, input, Window::new([1, 1, 1])) };
+        let geometry = ConvGeometry::new(spec).unwrap();
+        let layer = Layer::conv(&geometry, ring, bound as u64, Privacy::default()).unwrap();
+        assert!(layer.is_scalar(), "{:?}", layer.layout());
+        check_layer(&layer, 9, |x, w| naive(ring, &spec, x, w, geometry.output()));
+    }
+}
+
 /// A session with everything: setup, two layers with one key, measured payload and rounds.
 #[test]
 fn fully_connected_over_a_stream_at_the_cost_stated() {
