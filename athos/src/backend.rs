@@ -16,6 +16,12 @@ pub trait Backend {
     /// What can go wrong; carries a broken contract of this crate too.
     type Error: From<crate::Error>;
 
+    /// Whether [`Backend::relu_truncate`] is to be called where a program has a ReLU and, behind it, a truncation of the
+    /// same bits. The truncation is then done where the ReLU is, and what is observed of the ReLU is what it returns.
+    fn fuses_truncation(&self) -> bool {
+        false
+    }
+
     /// Called before every instruction: statistics and session paths start here.
     fn enter_layer(
         &mut self,
@@ -108,6 +114,17 @@ pub trait Backend {
         sign: Sign,
         precision: Precision,
     ) -> Result<Self::Secret, Self::Error>;
+
+    /// Floor of ReLU(x) over 2^shift, both of the same bits.
+    fn relu_truncate(
+        &mut self,
+        x: &Self::Secret,
+        shift: u32,
+        precision: Precision,
+    ) -> Result<Self::Secret, Self::Error> {
+        let positive = self.relu(x, precision)?;
+        self.truncate(&positive, shift, Sign::NonNegative, precision)
+    }
 
     /// Indices of maxima along an axis: `[outer, inner]` of them.
     fn arg_max(

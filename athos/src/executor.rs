@@ -3,7 +3,9 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::backend::Backend;
-use crate::llil::{AxisGeometry, Broadcast, Instruction, Liveness, Op, Rearrange, TensorInfo};
+use crate::llil::{
+    AxisGeometry, Broadcast, Fusion, Instruction, Liveness, Op, Rearrange, TensorInfo,
+};
 use crate::program::PublicProgram;
 use crate::{Error, WeightId};
 
@@ -20,6 +22,9 @@ pub struct Step<'a, S> {
     pub value: &'a S,
 }
 
+/// What a ReLU is called that truncates, too.
+const FUSED: &str = "ReluTruncate";
+
 /// Runs a checked program and returns its output; `observe` is called after every instruction.
 ///
 /// # Errors
@@ -30,12 +35,18 @@ pub fn execute<B: Backend>(
     mut observe: impl FnMut(Step<'_, B::Secret>),
 ) -> Result<B::Secret, B::Error> {
     let instructions = &program.instructions;
-    let liveness = Liveness::of(instructions);
+    let fusion = match backend.fuses_truncation() {
+        true => Fusion::of(instructions),
+        false => Fusion::none(),
+    };
+    let liveness = Liveness::fused(instructions, &fusion);
     let mut tensors: Vec<Option<B::Secret>> = instructions.iter().map(|_| None).collect();
     let unchecked = |i: usize| Error::Misuse(format!("instruction {i} of an unchecked program"));
     for (i, instruction) in instructions.iter().enumerate() {
-        backend.enter_layer(i, &instruction.name, instruction.op.name())?;
-        if !matches!(instruction.op, Op::Reshape { .. }) {
+        let shift = fusion.shift(i);
+        let name = if shift.is_some() { FUSED } else { instruction.op.name() };
+        backend.enter_layer(i, &instruction.name, name)?;
+        if liveness.storage(i) == i {
             let mut inputs = Vec::with_capacity(instruction.inputs.len());
             let mut infos = Vec::with_capacity(instruction.inputs.len());
             for id in &instruction.inputs {
@@ -43,7 +54,10 @@ pub fn execute<B: Backend>(
                 inputs.push(held.ok_or_else(|| unchecked(i))?);
                 infos.push(&instructions.get(id.index()).ok_or_else(|| unchecked(i))?.output);
             }
-            let value = apply(program, backend, instruction, &inputs, &infos)?;
+            let value = match (shift, &inputs[..]) {
+                (Some(shift), [x]) => backend.relu_truncate(x, shift, instruction.precision)?,
+                _ => apply(program, backend, instruction, &inputs, &infos)?,
+            };
             *tensors.get_mut(i).ok_or_else(|| unchecked(i))? = Some(value);
         }
         let value = tensors.get(liveness.storage(i)).and_then(Option::as_ref);

@@ -9,6 +9,7 @@
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod builder;
+mod fusion;
 mod infer;
 mod liveness;
 mod op;
@@ -19,6 +20,7 @@ mod rearrange;
 mod statements;
 
 pub use builder::Builder;
+pub use fusion::Fusion;
 pub use infer::{Context, infer};
 pub use liveness::Liveness;
 pub use op::{

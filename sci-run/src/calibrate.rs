@@ -17,12 +17,14 @@ use athos::llil::Op;
 use athos::passes::AvgPoolMerge;
 use athos::{Calibration, Limits, Program, passes};
 use indicatif::{ProgressBar, ProgressStyle};
+use millionaires::relu::{MuxForm, relu_cost};
 use rayon::prelude::*;
 use sci_core::{AnyDomain, Cost, Ring};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use std::path::PathBuf;
 use truncation::avgpool::avgpool_cost;
+use truncation::relu::relu_truncate_cost;
 use truncation::truncate::truncate_narrow_cost;
 use zeroize::Zeroizing;
 
@@ -123,11 +125,17 @@ const ROUND_BYTES: u64 = 1 << 17;
 /// parties take unless told otherwise.
 fn is_cheaper(ring: Ring, merge: &AvgPoolMerge) -> sci_core::Result<bool> {
     let settings = Settings::over(OtKind::Silent);
+    let relu = |x: &athos::llil::Instruction| {
+        let (precision, form) = (bits_of(x.precision), MuxForm::Correlated);
+        relu_cost(x.output.len(), ring, settings, precision, form)
+    };
     let cost = |x: &athos::llil::Instruction| {
-        let precision = bits_of(x.precision);
+        let (n, precision) = (x.output.len(), bits_of(x.precision));
         match &x.op {
+            Op::Truncate { shift, .. } if merge.fused => {
+                relu_truncate_cost(n, ring, *shift, precision, settings)
+            }
             Op::Truncate { shift, sign } => {
-                let n = x.output.len();
                 truncate_narrow_cost(n, ring, *shift, sign_of(*sign), precision, settings)
             }
             Op::AvgPool { geometry, shift, sign } => {
@@ -137,7 +145,9 @@ fn is_cheaper(ring: Ring, merge: &AvgPoolMerge) -> sci_core::Result<bool> {
         }
     };
     let apart = cost(&merge.truncation)? + cost(&merge.pool)?;
-    let merged = cost(&merge.merged)?;
+    // Where a ReLU does the truncation, it stays behind alone.
+    let left = if merge.fused { relu(&merge.truncation)? } else { Cost::ZERO };
+    let merged = left + cost(&merge.merged)?;
     let more_rounds = u64::from(merged.rounds.saturating_sub(apart.rounds));
     Ok(merged.bytes() + ROUND_BYTES * more_rounds < apart.bytes())
 }

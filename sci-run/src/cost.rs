@@ -4,7 +4,7 @@
 //! Payload and rounds are exact: tests hold each layer of a run equal to what is computed here.
 
 use crate::linear::{Protocols, factor_bits};
-use crate::two_party::{NetDomain, bits_of, linear_product, sign_of};
+use crate::two_party::{NetDomain, bits_of, fuses_truncation, linear_product, sign_of};
 use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
 use athos::{Backend, Error, OutputForm, PublicProgram, Result, WeightId, execute};
 use millionaires::argmax::{argmax_cost, index_ring};
@@ -105,6 +105,10 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
     type Secret = usize;
     type Error = Error;
 
+    fn fuses_truncation(&self) -> bool {
+        fuses_truncation(self.protocols)
+    }
+
     fn enter_layer(&mut self, index: usize, name: &str, op: &'static str) -> Result<()> {
         self.instruction = index;
         self.layers.push(LayerCost { name: name.to_owned(), op, cost: Cost::ZERO });
@@ -167,6 +171,12 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         let (form, precision) = (MuxForm::Correlated, bits_of(precision));
         self.takes(relu_cost(*x, self.domain, self.settings, precision, form)?);
         Ok(*x)
+    }
+
+    fn relu_truncate(&mut self, x: &usize, shift: u32, precision: Precision) -> Result<usize> {
+        let (n, precision) = (*x, bits_of(precision));
+        self.takes(self.domain.relu_truncated_cost(n, shift, precision, self.settings)?);
+        Ok(n)
     }
 
     fn max_pool(

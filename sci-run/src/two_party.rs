@@ -15,7 +15,7 @@ mod tensor;
 
 pub(crate) use backend::{bits_of, sign_of};
 pub use domain::NetDomain;
-pub(crate) use domain::linear_product;
+pub(crate) use domain::{fuses_truncation, linear_product};
 pub use side::{Asking, Serving, Side};
 pub use tensor::Tensor;
 

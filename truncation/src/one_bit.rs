@@ -18,23 +18,20 @@
 //! at l = 32, s = 12, m = 4: 306 and 13. Rounds: 4 + ceil(log2 q), and 2.
 
 use crate::Sign;
-use crate::truncate::{overflow_input, shifted, wrap_factor, wrap_known};
-use millionaires::compare::{Comparison, Relation, compare_cost, compare_lane, row_bytes};
-use sci_core::{Bits, Cost, Domain, Party, Result, Ring};
-use sci_ot::cot::{self, Elements};
+use crate::carries::{carry_job, carry_lane};
+use crate::truncate::{by_tops_lane, by_tops_lane_cost, shifted};
+use millionaires::compare::{compare_cost, row_bytes};
+use sci_core::{Cost, Domain, Party, Result, Ring};
+use sci_ot::Lane;
+use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::select::{b2a_lane, b2a_lane_cost};
-use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
-
-fn jobs(ring: Ring) -> [Comparison; 1] {
-    [Comparison::new(ring.bits(), Relation::Greater)]
-}
 
 pub(crate) fn plan(n: usize, ring: Ring, sign: Sign, settings: Settings) -> Plan {
     let compared = match sign {
-        Sign::Unknown => row_bytes(&jobs(ring), settings),
+        Sign::Unknown => row_bytes(&carry_job(ring.bits()), settings),
         Sign::NonNegative | Sign::Negative => 0,
     };
     Plan::new(n, compared + 16)
@@ -53,7 +50,7 @@ pub fn one_bit_lane(
 ) -> Result<Elements> {
     match sign {
         Sign::Unknown => unknown_sign(lane, ring, x, shift),
-        Sign::NonNegative | Sign::Negative => known_sign(lane, ring, x, shift, sign),
+        Sign::NonNegative | Sign::Negative => by_tops_lane(lane, (ring, ring), x, shift, sign),
     }
 }
 
@@ -62,27 +59,9 @@ fn unknown_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32) -> Result<El
     let server = u64::from(lane.party() == Party::Server);
     let y: Elements =
         Zeroizing::new(x.iter().map(|&x| ring.add(x, server << (bits - 1))).collect());
-    let own = overflow_input(lane.role() == Role::Sender, bits, y.iter().copied());
-    let (outcomes, _) = compare_lane(lane, &jobs(ring), &[&own], 0)?;
-    let wrap = outcomes.into_iter().next().unwrap_or_default().greater;
+    let wrap = carry_lane(lane, &y, bits)?;
     let w = b2a_lane(lane, Ring::new(shift)?, &wrap)?;
     Ok(shifted((ring, ring), shift, &y, &w, server << (bits - shift - 1)))
-}
-
-fn known_sign(lane: &mut Lane, ring: Ring, x: &[u64], shift: u32, sign: Sign) -> Result<Elements> {
-    let low_ring = Ring::new(shift)?;
-    let tops = Bits::from_fn(x.len(), |i| ring.msb(x[i]));
-    let mut w = match lane.role() {
-        Role::Sender => {
-            let factor = wrap_factor(sign, &tops);
-            let mut w = cot::send_correlated(&mut lane.stream, &mut *lane.send, low_ring, &factor)?;
-            w.iter_mut().for_each(|w| *w = low_ring.neg(*w));
-            w
-        }
-        Role::Receiver => cot::recv_correlated(&mut lane.stream, &mut *lane.recv, low_ring, &tops)?,
-    };
-    let fill = wrap_known(lane, (ring, ring), shift, sign, &tops, &mut w);
-    Ok(shifted((ring, ring), shift, x, &w, fill))
 }
 
 /// The cost of [`one_bit_lane`] for n > 0 elements.
@@ -97,10 +76,13 @@ pub fn one_bit_lane_cost(
     settings: Settings,
     leader: Party,
 ) -> Result<Cost> {
-    // A COT with a correlation of its own costs what that of B2A does.
-    let product = b2a_lane_cost(settings.ot, n, Ring::new(shift)?, leader);
     match sign {
-        Sign::Unknown => Ok(compare_cost(n, &jobs(ring), settings, 0, leader)? + product),
-        Sign::NonNegative | Sign::Negative => Ok(product),
+        Sign::Unknown => {
+            let compare = compare_cost(n, &carry_job(ring.bits()), settings, 0, leader)?;
+            Ok(compare + b2a_lane_cost(settings.ot, n, Ring::new(shift)?, leader))
+        }
+        Sign::NonNegative | Sign::Negative => {
+            by_tops_lane_cost(n, (ring, ring), shift, settings, leader)
+        }
     }
 }

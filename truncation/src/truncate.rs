@@ -17,14 +17,15 @@
 //!
 //! [`truncate_with`] also offers what other systems have, the same without c ([`Exactness::OneBitError`]).
 
+use crate::carries::{
+    Carries, carries_cost, carries_lane, carries_row_bytes, carry_job, carry_lane,
+};
 use crate::one_bit::{self, one_bit_lane, one_bit_lane_cost};
 use crate::{Exactness, Product, Sign, minus_two, products_lane};
 use millionaires::Precision;
-use millionaires::compare::{
-    Comparison, Relation, compare_cost, compare_lane, complement, row_bytes,
-};
+use millionaires::compare::{compare_cost, row_bytes};
 use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
-use sci_ot::cot::Elements;
+use sci_ot::cot::{self, Elements};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::select::{b2a_lane, b2a_lane_cost};
@@ -86,7 +87,7 @@ pub fn truncate_narrow(
 }
 
 /// The ring of the result and the one that holds the significant bits.
-fn narrowed(ring: Ring, shift: u32, precision: Precision) -> Result<Rings> {
+pub(crate) fn narrowed(ring: Ring, shift: u32, precision: Precision) -> Result<Rings> {
     let inner = match precision {
         Precision::Full => ring,
         Precision::Bits(k) if k <= ring.bits() => Ring::new(k)?,
@@ -110,15 +111,6 @@ fn check(ring: Ring, shift: u32) -> Result<()> {
     }
 }
 
-fn jobs(ring: Ring, shift: u32, sign: Sign) -> Vec<Comparison> {
-    let lower = Comparison::new(shift, Relation::Greater);
-    let upper = Comparison::new(ring.bitwidth().get() - shift, Relation::GreaterAndEqual);
-    match sign {
-        Sign::Unknown => vec![lower, upper],
-        Sign::NonNegative | Sign::Negative => vec![lower],
-    }
-}
-
 fn plan(
     n: usize,
     ring: Ring,
@@ -128,7 +120,13 @@ fn plan(
     settings: Settings,
 ) -> Plan {
     match exactness {
-        Exactness::Faithful => Plan::new(n, row_bytes(&jobs(ring, shift, sign), settings) + 32),
+        Exactness::Faithful => {
+            let compared = match sign {
+                Sign::Unknown => carries_row_bytes(ring.bits(), shift, settings),
+                Sign::NonNegative | Sign::Negative => row_bytes(&carry_job(shift), settings),
+            };
+            Plan::new(n, compared + 32)
+        }
         Exactness::OneBitError => one_bit::plan(n, ring, sign, settings),
     }
 }
@@ -172,13 +170,6 @@ fn wrap_ring((ring, inner): Rings, shift: u32) -> Result<Ring> {
     Ring::new(ring.bits() - inner.bits() + shift)
 }
 
-/// This party's input to "do our low parts overflow": its part at the leader, what is missing to
-/// overflow at the other.
-pub(crate) fn overflow_input(leads: bool, bits: u32, part: impl Iterator<Item = u64>) -> Elements {
-    let part = part.map(|x| x & (u64::MAX >> (64 - bits)));
-    Zeroizing::new(if leads { part.collect() } else { part.map(|x| complement(bits, x)).collect() })
-}
-
 /// (x_j >> s) - 2^(k-s) w_j - constant: what lacks only c.
 pub(crate) fn shifted(
     (ring, inner): Rings,
@@ -192,16 +183,51 @@ pub(crate) fn shifted(
     Zeroizing::new(x.iter().zip(w).map(|pair| ring.sub(whole(pair), constant)).collect())
 }
 
+/// (x_j >> s) - 2^(k-s) w_j, w from the top bits for a known sign: the truncation but for its carry, and with no shift
+/// the extension of k bits to l. One COT of l - k + s bits.
+pub(crate) fn by_tops_lane(
+    lane: &mut Lane,
+    rings: Rings,
+    x: &[u64],
+    shift: u32,
+    sign: Sign,
+) -> Result<Elements> {
+    let (low_ring, inner) = (wrap_ring(rings, shift)?, rings.1);
+    let tops = Bits::from_fn(x.len(), |i| inner.msb(x[i]));
+    let mut w = match lane.role() {
+        Role::Sender => {
+            let factor = wrap_factor(sign, &tops);
+            let mut w = cot::send_correlated(&mut lane.stream, &mut *lane.send, low_ring, &factor)?;
+            w.iter_mut().for_each(|w| *w = low_ring.neg(*w));
+            w
+        }
+        Role::Receiver => cot::recv_correlated(&mut lane.stream, &mut *lane.recv, low_ring, &tops)?,
+    };
+    let fill = wrap_known(lane, rings, shift, sign, &tops, &mut w);
+    Ok(shifted(rings, shift, x, &w, fill))
+}
+
+/// The cost of [`by_tops_lane`]. (A COT with a correlation of its own costs what that of B2A does.)
+pub(crate) fn by_tops_lane_cost(
+    n: usize,
+    rings: Rings,
+    shift: u32,
+    settings: Settings,
+    leader: Party,
+) -> Result<Cost> {
+    Ok(b2a_lane_cost(settings.ot, n, wrap_ring(rings, shift)?, leader))
+}
+
 /// The leader's factor of w for a known sign, the other being the follower's top bit. With tops m_s
 /// (leader) and m_r: m_s OR m_r = m_s + (1 - m_s) m_r, m_s AND m_r = m_s m_r.
-pub(crate) fn wrap_factor(sign: Sign, tops: &Bits) -> Elements {
+fn wrap_factor(sign: Sign, tops: &Bits) -> Elements {
     let negative = sign == Sign::Negative;
     Zeroizing::new(tops.iter().map(|m| if negative { m } else { 1 - m }).collect())
 }
 
 /// Completes shares of the product of [`wrap_factor`] to those of w; returns what this party then
 /// subtracts to fill in the sign.
-pub(crate) fn wrap_known(
+fn wrap_known(
     lane: &Lane,
     (ring, inner): Rings,
     shift: u32,
@@ -219,33 +245,23 @@ pub(crate) fn wrap_known(
 
 fn unknown_sign(lane: &mut Lane, rings: Rings, x: &[u64], shift: u32) -> Result<Elements> {
     let (ring, inner) = rings;
-    let bits = inner.bitwidth().get();
-    let (server, leads) = (lane.party() == Party::Server, lane.role() == Role::Sender);
-    let offset = u64::from(server) << (bits - 1);
+    let bits = inner.bits();
+    let server = u64::from(lane.party() == Party::Server);
+    let offset = server << (bits - 1);
     let x: Elements = Zeroizing::new(x.iter().map(|&x| inner.add(x, offset)).collect());
-
-    let lower = overflow_input(leads, shift, x.iter().copied());
-    let upper = overflow_input(leads, bits - shift, x.iter().map(|x| x >> shift));
-    let jobs = jobs(inner, shift, Sign::Unknown);
-    let (outcomes, mut supply) = compare_lane(lane, &jobs, &[&lower, &upper], 1)?;
-    let [lower, upper] = &outcomes[..] else {
-        return Err(Error::misuse("two comparisons have two outcomes"));
-    };
-    let (carried, _) = supply.and(lane, &[[&upper.equal, &lower.greater]], &[])?;
-    let mut wrap = upper.greater.clone();
-    carried.iter().for_each(|bits| wrap.xor_assign(bits));
+    let Carries { low, all: wrap } = carries_lane(lane, &x, bits, shift)?;
 
     let low_ring = wrap_ring(rings, shift)?;
     let (mut c, mut w) = products_lane(
         lane,
-        (ring, Product { correlations: &minus_two(ring, &lower.greater), choices: &lower.greater }),
+        (ring, Product { correlations: &minus_two(ring, &low), choices: &low }),
         (low_ring, Product { correlations: &minus_two(low_ring, &wrap), choices: &wrap }),
     )?;
-    for ((c, w), (cb, wb)) in c.iter_mut().zip(&mut *w).zip(lower.greater.iter().zip(wrap.iter())) {
+    for ((c, w), (cb, wb)) in c.iter_mut().zip(&mut *w).zip(low.iter().zip(wrap.iter())) {
         *c = ring.add(*c, ring.reduce(cb));
         *w = low_ring.add(*w, low_ring.reduce(wb));
     }
-    let mut out = shifted(rings, shift, &x, &w, u64::from(server) << (bits - shift - 1));
+    let mut out = shifted(rings, shift, &x, &w, server << (bits - shift - 1));
     ring.add_assign(&mut out, &c);
     Ok(out)
 }
@@ -258,10 +274,7 @@ fn known_sign(
     sign: Sign,
 ) -> Result<Elements> {
     let (ring, inner) = rings;
-    let lower = overflow_input(lane.role() == Role::Sender, shift, x.iter().copied());
-    let (outcomes, _) = compare_lane(lane, &jobs(inner, shift, sign), &[&lower], 0)?;
-    let carry = outcomes.into_iter().next().unwrap_or_default().greater;
-
+    let carry = carry_lane(lane, x, shift)?;
     let tops = Bits::from_fn(x.len(), |i| inner.msb(x[i]));
     let factor = wrap_factor(sign, &tops);
     let (mut c, mut w) = products_lane(
@@ -310,23 +323,17 @@ fn faithful_lane_cost(
     leader: Party,
 ) -> Result<Cost> {
     let (ring, inner) = rings;
-    let unknown = sign == Sign::Unknown;
-    let compare =
-        compare_cost(n, &jobs(inner, shift, sign), settings, usize::from(unknown), leader)?;
-    let join = match unknown {
-        true => {
-            let opening = 2 * n as u64;
-            let both =
-                Cost::message(Party::Server, opening) + Cost::message(Party::Client, opening);
-            both.in_rounds(1)
+    let compare = match sign {
+        Sign::Unknown => carries_cost(n, inner.bits(), shift, settings, leader)?,
+        Sign::NonNegative | Sign::Negative => {
+            compare_cost(n, &carry_job(shift), settings, 0, leader)?
         }
-        false => Cost::ZERO,
     };
     let wrap = wrap_ring(rings, shift)?.bits();
     let corrections = pack::packed_len(n, ring.bits()) + pack::packed_len(n, wrap);
     let products =
         settings.ot.cot_cost(2 * n, leader.peer()) + Cost::message(leader, 8 * corrections as u64);
-    Ok(compare + join + products.in_rounds(2))
+    Ok(compare + products.in_rounds(2))
 }
 
 /// The cost of [`truncate`].
@@ -400,17 +407,24 @@ pub fn truncate_reduce(peer: &mut Peer, x: &Shares<Ring>, shift: u32) -> Result<
     let plan = plan(x.len(), ring, shift, Sign::NonNegative, Exactness::Faithful, peer.settings());
     peer.map_shares(&plan, target, |lane, range| {
         let x = &x.values()[range];
-        let leads = lane.role() == Role::Sender;
-        let lower = overflow_input(leads, shift, x.iter().copied());
-        let jobs = jobs(ring, shift, Sign::NonNegative);
-        let (outcomes, _) = compare_lane(lane, &jobs, &[&lower], 0)?;
-        let carry = outcomes.into_iter().next().unwrap_or_default().greater;
-        let mut out = b2a_lane(lane, target, &carry)?;
-        for (y, x) in out.iter_mut().zip(x) {
-            *y = target.add(*y, target.reduce(x >> shift));
-        }
-        Ok(out)
+        let carry = carry_lane(lane, x, shift)?;
+        reduced_lane(lane, target, x, shift, &carry)
     })
+}
+
+/// (x_j >> s) + c over Z_2^(l-s), with shares of the carry c.
+pub(crate) fn reduced_lane(
+    lane: &mut Lane,
+    target: Ring,
+    x: &[u64],
+    shift: u32,
+    carry: &Bits,
+) -> Result<Elements> {
+    let mut out = b2a_lane(lane, target, carry)?;
+    for (y, x) in out.iter_mut().zip(x) {
+        *y = target.add(*y, target.reduce(x >> shift));
+    }
+    Ok(out)
 }
 
 /// The cost of [`truncate_reduce`].
@@ -423,7 +437,7 @@ pub fn truncate_reduce_cost(n: usize, ring: Ring, shift: u32, settings: Settings
         return Ok(Cost::ZERO);
     }
     let target = Ring::new(ring.bitwidth().get() - shift)?;
-    let jobs = jobs(ring, shift, Sign::NonNegative);
+    let jobs = carry_job(shift);
     compare_cost(1, &jobs, settings, 0, Party::Server)?;
     Ok(plan(n, ring, shift, Sign::NonNegative, Exactness::Faithful, settings).cost(|n, leader| {
         compare_cost(n, &jobs, settings, 0, leader).unwrap_or_default()

@@ -1,10 +1,11 @@
 //! When a tensor is needed for the last time.
 
-use super::{Instruction, Op};
+use super::{Fusion, Instruction, Op};
 
 /// For every tensor: which storage holds it and when that storage may be freed.
 ///
-/// A Reshape shares the storage of what it reads, so the two are one here.
+/// A Reshape shares the storage of what it reads, so the two are one here; so does a truncation that a ReLU before it
+/// has done ([`Fusion`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Liveness {
     storage: Vec<usize>,
@@ -13,8 +14,13 @@ pub struct Liveness {
 }
 
 impl Liveness {
-    /// Of a checked program.
+    /// Of a checked program, instruction by instruction.
     pub fn of(instructions: &[Instruction]) -> Self {
+        Self::fused(instructions, &Fusion::none())
+    }
+
+    /// Of a checked program some of whose truncations are done before.
+    pub fn fused(instructions: &[Instruction], fusion: &Fusion) -> Self {
         let mut storage: Vec<usize> = Vec::with_capacity(instructions.len());
         let mut last_use = Vec::with_capacity(instructions.len());
         for (i, instruction) in instructions.iter().enumerate() {
@@ -24,7 +30,7 @@ impl Liveness {
                     *last = i;
                 }
             }
-            let shared = matches!(instruction.op, Op::Reshape { .. });
+            let shared = matches!(instruction.op, Op::Reshape { .. }) || fusion.done_before(i);
             let root = inputs.clone().next().filter(|_| shared).unwrap_or(i);
             storage.push(root);
             last_use.push(i);

@@ -18,7 +18,8 @@
 //!   far as is certain. This costs a comparison of all bits that are looked at instead of s + log2 d.
 //! * **Cost** decides, and the caller knows it. Windows that do not overlap merge well, since d
 //!   truncations are saved for one that is dearer. Where windows overlap, there are as many averages as
-//!   members, and what is saved may not pay for the unknown sign.
+//!   members, and what is saved may not pay for the unknown sign. A truncation that a ReLU does with what it
+//!   compares anyway ([`Fusion`]) costs next to nothing, or less than that, and stays.
 //!
 //! [`part_avg_pool`] goes back, so that other observations may decide anew.
 
@@ -29,8 +30,8 @@ use crate::calibration::Calibration;
 use crate::domain::{bits, signed_range};
 use crate::llil::range::{Ranges, least_bits, signed_width};
 use crate::llil::{
-    Builder, Context, Instruction, Op, Precision, Sign, TensorId, TensorInfo, divides_by_shifting,
-    infer,
+    Builder, Context, Fusion, Instruction, Op, Precision, Sign, TensorId, TensorInfo,
+    divides_by_shifting, infer,
 };
 use crate::program::PublicProgram;
 use crate::{Error, Result};
@@ -43,6 +44,8 @@ use sci_core::geometry::PoolGeometry;
 pub struct AvgPoolMerge {
     /// The truncation; it has as many elements as its output.
     pub truncation: Instruction,
+    /// Whether the ReLUs in front would do it ([`Fusion`]).
+    pub fused: bool,
     /// The AvgPool.
     pub pool: Instruction,
     /// The AvgPool of the untruncated numbers.
@@ -60,10 +63,12 @@ pub fn merge_avg_pool(
     observed: &Calibration,
     cheaper: &dyn Fn(&AvgPoolMerge) -> bool,
 ) -> Result<Option<Vec<Instruction>>> {
+    let narrowed = narrow(public, Some(observed))?;
     let search = Search {
         public,
         observed,
-        narrowed: &narrow(public, Some(observed))?,
+        narrowed: &narrowed,
+        fusion: &Fusion::of(&narrowed),
         ranges: &Ranges::of(public.domain, public.weight_bits, &public.instructions)?,
     };
     let mut uses = vec![0usize; public.instructions.len()];
@@ -162,6 +167,7 @@ struct Search<'a> {
     observed: &'a Calibration,
     /// The program as it would be without merging.
     narrowed: &'a [Instruction],
+    fusion: &'a Fusion,
     ranges: &'a Ranges,
 }
 
@@ -199,7 +205,9 @@ impl Search<'_> {
         let precision = self.precision(&op, &sums);
         let merged =
             Instruction { name: pool.name.clone(), op, inputs: vec![x], precision, output };
-        Ok(Some(AvgPoolMerge { truncation: truncation.clone(), pool: pool.clone(), merged }))
+        let (truncation, pool) = (truncation.clone(), pool.clone());
+        let fused = self.fusion.done_before(truncated.index());
+        Ok(Some(AvgPoolMerge { truncation, fused, pool, merged }))
     }
 
     /// The bits that the merged division would be narrowed to.

@@ -1,6 +1,7 @@
 //! Every operation of a program as a protocol on shares.
 
 use super::products::elements;
+use super::domain::fuses_truncation;
 use super::{NetDomain, Side, Tensor, TwoParty};
 use crate::linear::Engine;
 use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
@@ -16,6 +17,10 @@ use truncation::avgpool::avgpool;
 impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
     type Secret = Tensor<D>;
     type Error = Error;
+
+    fn fuses_truncation(&self) -> bool {
+        fuses_truncation(self.protocols)
+    }
 
     fn enter_layer(&mut self, index: usize, name: &str, op: &'static str) -> Result<()> {
         self.instruction = index;
@@ -113,6 +118,16 @@ impl<D: NetDomain, S: Side<D>> Backend for TwoParty<'_, D, S> {
 
     fn relu(&mut self, x: &Tensor<D>, precision: Precision) -> Result<Tensor<D>> {
         Ok(Tensor::Values(relu(self.peer, x.values()?, bits_of(precision))?))
+    }
+
+    fn relu_truncate(
+        &mut self,
+        x: &Tensor<D>,
+        shift: u32,
+        precision: Precision,
+    ) -> Result<Tensor<D>> {
+        let y = D::relu_truncated(self.peer, x.values()?, shift, bits_of(precision))?;
+        Ok(Tensor::Values(y))
     }
 
     fn max_pool(

@@ -1,0 +1,80 @@
+//! Where shares overflow: the carry out of their low bits, by one comparison, or that out of the low s of k bits
+//! and the one out of all k.
+//!
+//! These two are one comparison in two pieces. The upper bits are compared with equality, so that
+//! all = gt_upper xor (eq_upper AND low): both carries take what the one of k bits takes, but for a few bits of
+//! triples.
+
+use millionaires::compare::{
+    Comparison, Outcome, Relation, compare_cost, compare_lane, complement, row_bytes,
+};
+use sci_core::{Bits, Cost, Error, Party, Result};
+use sci_ot::cot::Elements;
+use sci_ot::peer::Settings;
+use sci_ot::{Lane, Role};
+use zeroize::Zeroizing;
+
+/// XOR shares of both carries.
+pub(crate) struct Carries {
+    /// Of the low part.
+    pub(crate) low: Bits,
+    /// Of all.
+    pub(crate) all: Bits,
+}
+
+/// This party's input to "do our parts overflow": its part at the leader, what is missing to
+/// overflow at the other.
+fn overflow_input(leads: bool, bits: u32, part: impl Iterator<Item = u64>) -> Elements {
+    let part = part.map(|x| x & (u64::MAX >> (64 - bits)));
+    Zeroizing::new(if leads { part.collect() } else { part.map(|x| complement(bits, x)).collect() })
+}
+
+/// The comparison of [`carry_lane`].
+pub(crate) fn carry_job(bits: u32) -> [Comparison; 1] {
+    [Comparison::new(bits, Relation::Greater)]
+}
+
+/// XOR shares of the carry out of the low `bits` of shares, at least 1.
+pub(crate) fn carry_lane(lane: &mut Lane, x: &[u64], bits: u32) -> Result<Bits> {
+    let own = overflow_input(lane.role() == Role::Sender, bits, x.iter().copied());
+    let (outcomes, _) = compare_lane(lane, &carry_job(bits), &[&own], 0)?;
+    Ok(outcomes.into_iter().next().unwrap_or_default().greater)
+}
+
+fn jobs(bits: u32, low: u32) -> [Comparison; 2] {
+    let upper = Comparison::new(bits - low, Relation::GreaterAndEqual);
+    [Comparison::new(low, Relation::Greater), upper]
+}
+
+/// Both carries of the low `bits` of shares, the lower one out of 0 < `low` < `bits` of them.
+pub(crate) fn carries_lane(lane: &mut Lane, x: &[u64], bits: u32, low: u32) -> Result<Carries> {
+    let leads = lane.role() == Role::Sender;
+    let lower = overflow_input(leads, low, x.iter().copied());
+    let upper = overflow_input(leads, bits - low, x.iter().map(|x| x >> low));
+    let (outcomes, mut supply) = compare_lane(lane, &jobs(bits, low), &[&lower, &upper], 1)?;
+    let Ok([Outcome { greater: low, .. }, upper]) = <[Outcome; 2]>::try_from(outcomes) else {
+        return Err(Error::misuse("two comparisons have two outcomes"));
+    };
+    let (carried, _) = supply.and(lane, &[[&upper.equal, &low]], &[])?;
+    let mut all = upper.greater;
+    carried.iter().for_each(|bits| all.xor_assign(bits));
+    Ok(Carries { low, all })
+}
+
+/// The cost of [`carries_lane`] for n > 0 elements.
+pub(crate) fn carries_cost(
+    n: usize,
+    bits: u32,
+    low: u32,
+    settings: Settings,
+    leader: Party,
+) -> Result<Cost> {
+    let opening = 2 * n as u64;
+    let join = Cost::message(Party::Server, opening) + Cost::message(Party::Client, opening);
+    Ok(compare_cost(n, &jobs(bits, low), settings, 1, leader)? + join.in_rounds(1))
+}
+
+/// Bytes of OT rows that one element of [`carries_lane`] occupies.
+pub(crate) fn carries_row_bytes(bits: u32, low: u32, settings: Settings) -> usize {
+    row_bytes(&jobs(bits, low), settings)
+}
