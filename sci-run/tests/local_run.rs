@@ -114,18 +114,19 @@ fn oblivious_transfer_over_rings_and_fields() {
 }
 
 #[test]
-fn inexact_truncation_is_named_and_cheaper() {
+fn inexact_truncation_is_named() {
     let line = ["--json", "--model", "breast-cancer", "--backend", "ot"];
     let exact = run(&line).succeeded().json();
     let line = [&line[..], &["--truncation", "one-bit-error"]].concat();
     let inexact = run(&line).succeeded().json();
     assert_eq!((&exact["exact"], &inexact["exact"]), (&true.into(), &false.into()));
-    let truncations = |report: &Value| -> u64 {
+    let operations = |report: &Value, op: &str| {
         let layers = report["layers"].as_array().unwrap();
-        let truncations = layers.iter().filter(|layer| layer["op"] == "Truncate");
-        truncations.map(|layer| layer["bytes"].as_u64().unwrap()).sum()
+        layers.iter().filter(|layer| layer["op"] == op).count()
     };
-    assert!(truncations(&inexact) < truncations(&exact));
+    // What is exact is part of a ReLU, what may be off by one a protocol of its own.
+    assert!(operations(&exact, "ReluTruncate") > 0 && operations(&exact, "Relu") == 0);
+    assert!(operations(&inexact, "ReluTruncate") == 0 && operations(&inexact, "Relu") > 0);
     let text = run(&["--model", "breast-cancer", "--truncation", "one-bit-error"]).succeeded();
     assert!(text.stdout.contains("NOT exact"), "{text:?}");
 }

@@ -1,6 +1,7 @@
-//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, division by 49, of 2^14 and 2^17 elements, with
-//! `SCI_BENCH=paper` also of 2^20, and MaxPool by windows of 9 to 2^14, at l = 32 and 37, over IKNP and over silent OT
-//! side by side. Both parties in one process over the in-memory link, one computing thread each.
+//! Non-linear layers over Z_2^l: ReLU, truncation by 2^12, the two by one comparison and apart, division by 49, of
+//! 2^14 and 2^17 elements, with `SCI_BENCH=paper` also of 2^20, and MaxPool by windows of 9 to 2^14, at l = 32 and 37,
+//! over IKNP and over silent OT side by side. Both parties in one process over the in-memory link, one computing
+//! thread each.
 //!
 //! `cargo bench -p truncation --bench layers`. Rates are those of the wall clock of the pair on however many
 //! cores there are; each session runs the layer once before the clock starts, so that silent pools have
@@ -16,6 +17,7 @@ use sci_ot::testing::run_both;
 use sci_ot::{OtKind, Peer};
 use std::time::{Duration, Instant};
 use truncation::divide::divide;
+use truncation::relu::relu_truncate;
 use truncation::truncate::{truncate, truncate_with};
 use truncation::{Exactness, Sign};
 
@@ -37,6 +39,19 @@ fn all() -> Result<Vec<(&'static str, &'static [u32], Layer)>> {
     let windows = Windows::new(members.chunks(9))?;
     Ok(vec![
         ("relu", sizes, Box::new(|peer, x| relu(peer, x, Precision::Full))),
+        (
+            "relu and truncate, one comparison",
+            sizes,
+            Box::new(|peer, x| relu_truncate(peer, x, 12, Precision::Full)),
+        ),
+        (
+            "relu and truncate, apart",
+            sizes,
+            Box::new(|peer, x| {
+                let positive = relu(peer, x, Precision::Full)?;
+                truncate(peer, &positive, 12, Sign::NonNegative)
+            }),
+        ),
         ("truncate, sign unknown", sizes, Box::new(|peer, x| truncate(peer, x, 12, Sign::Unknown))),
         (
             "truncate, sign known",

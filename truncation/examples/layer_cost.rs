@@ -1,9 +1,10 @@
 //! CPU time of both parties together, wall-clock time and payload of one layer.
 //!
 //! `cargo run --release -p truncation --example layer_cost -- LAYER [log2 n] [l] [radix] [runs] [log2 k]
-//! [threads] [MB/s] [RTT in ms]` with LAYER one of relu, truncate, truncate-positive, truncate-one-bit (which may be one below),
-//! cot (a random COT is an element; neither choice bits nor pads), maxpool (windows of 9), avgpool (by 49), conv (56x56x64 by 1x1x64, n at least 2^12). With log2 k of 16 to 19
-//! the OTs are silent ones of sets up to 2^k; their expansion is part of the CPU time and printed apart in
+//! [threads] [MB/s] [RTT in ms]` with LAYER one of relu, relu-truncate (by one comparison), truncate,
+//! truncate-positive, truncate-one-bit (which may be one below), cot (a random COT is an element; neither choice bits
+//! nor pads), maxpool (windows of 9), avgpool (by 49), conv (56x56x64 by 1x1x64, n at least 2^12). With log2 k of 16
+//! to 19 the OTs are silent ones of sets up to 2^k; their expansion is part of the CPU time and printed apart in
 //! bytes. The first run starts the pools. Without a bandwidth the link is as fast as memory.
 
 use millionaires::Precision;
@@ -21,6 +22,7 @@ use sci_ot::testing::run_peers_over;
 use sci_ot::{OtKind, Peer, Role};
 use std::time::Instant;
 use truncation::divide::divide;
+use truncation::relu::relu_truncate;
 use truncation::truncate::{truncate, truncate_with};
 use truncation::{Exactness, Sign};
 
@@ -55,6 +57,7 @@ impl Layer {
         let done = match self.name.as_str() {
             "cot" => return self.cots(peer),
             "relu" => relu(peer, x, Precision::Full),
+            "relu-truncate" => relu_truncate(peer, x, 12, Precision::Full),
             "truncate" => truncate(peer, x, 12, Sign::Unknown),
             "truncate-positive" => truncate(peer, x, 12, Sign::NonNegative),
             "truncate-one-bit" => truncate_with(peer, x, 12, Sign::Unknown, Exactness::OneBitError),

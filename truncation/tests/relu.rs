@@ -70,7 +70,8 @@ fn every_value_and_every_share_of_small_rings() {
 #[test]
 fn edges_of_wide_rings() {
     for ot in [OtKind::Iknp, OtKind::Silent] {
-        for (l, k) in [(8, 8), (17, 11), (32, 32), (37, 31), (37, 37), (41, 40), (64, 13), (64, 64)] {
+        for (l, k) in [(8, 8), (17, 11), (32, 32), (37, 31), (37, 37), (41, 40), (64, 13), (64, 64)]
+        {
             let ring = Ring::new(l).unwrap();
             let precision = if k == l { Precision::Full } else { Precision::Bits(k) };
             for shift in [1, 2, 12, k - 2, k - 1] {
@@ -127,9 +128,12 @@ fn a_shift_of_nothing_or_of_all_is_an_error() {
     let ring = Ring::new(16).unwrap();
     let settings = Settings::over(OtKind::Iknp);
     let cost = |shift, precision| relu_truncate_cost(1, ring, shift, precision, settings);
-    for (shift, precision) in
-        [(0, Precision::Full), (16, Precision::Full), (9, Precision::Bits(9)), (0, Precision::Bits(9))]
-    {
+    for (shift, precision) in [
+        (0, Precision::Full),
+        (16, Precision::Full),
+        (9, Precision::Bits(9)),
+        (0, Precision::Bits(9)),
+    ] {
         assert!(matches!(cost(shift, precision), Err(Error::InvalidInput { .. })), "{shift}");
     }
     assert!(matches!(cost(3, Precision::Bits(17)), Err(Error::Misuse { .. })));
@@ -147,7 +151,8 @@ fn one_comparison_takes_fewer_bits_than_two() {
         let fused = relu_truncate_cost(n, ring, 12, Precision::Full, settings).unwrap();
         let relu = relu_cost(n, ring, settings, Precision::Full, MuxForm::Correlated).unwrap();
         let truncation =
-            truncate_narrow_cost(n, ring, 12, Sign::NonNegative, Precision::Full, settings).unwrap();
+            truncate_narrow_cost(n, ring, 12, Sign::NonNegative, Precision::Full, settings)
+                .unwrap();
         let two = relu + truncation;
         assert_eq!((bits(fused), bits(two)), (together, apart), "radix {radix}");
         assert!(fused.cots < two.cots && fused.rounds < two.rounds);

@@ -33,7 +33,8 @@ impl Fusion {
         let mut fusion =
             Self { shifts: vec![None; instructions.len()], done: vec![false; instructions.len()] };
         for (i, truncation) in instructions.iter().enumerate() {
-            let (&Op::Truncate { shift, .. }, [x]) = (&truncation.op, &truncation.inputs[..]) else {
+            let (&Op::Truncate { shift, .. }, [x]) = (&truncation.op, &truncation.inputs[..])
+            else {
                 continue;
             };
             let Some(relus) = relus_behind(instructions, &reads, *x) else { continue };
@@ -41,8 +42,7 @@ impl Fusion {
             if relus.iter().any(|&relu| precision(relu) != Some(truncation.precision)) {
                 continue;
             }
-            let shifts = relus.into_iter().filter_map(|relu| Some((relu, shift)));
-            for (relu, shift) in shifts {
+            for relu in relus {
                 fusion.shifts.get_mut(relu).into_iter().for_each(|place| *place = Some(shift));
             }
             fusion.done.get_mut(i).into_iter().for_each(|done| *done = true);
@@ -65,7 +65,8 @@ impl Fusion {
 fn relus_behind(instructions: &[Instruction], reads: &[usize], x: TensorId) -> Option<Vec<usize>> {
     let (mut relus, mut open) = (Vec::new(), vec![x]);
     while let Some(x) = open.pop() {
-        let instruction = instructions.get(x.index()).filter(|_| reads.get(x.index()) == Some(&1))?;
+        let instruction =
+            instructions.get(x.index()).filter(|_| reads.get(x.index()) == Some(&1))?;
         match instruction.op {
             Op::Relu => relus.push(x.index()),
             Op::Reshape { .. }

@@ -1,7 +1,7 @@
 //! Every operation of a program as a protocol on shares.
 
-use super::products::elements;
 use super::domain::fuses_truncation;
+use super::products::elements;
 use super::{NetDomain, Side, Tensor, TwoParty};
 use crate::linear::Engine;
 use athos::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign};
