@@ -12,6 +12,7 @@ use sci_ot::{OtKind, Peer, Role};
 use serde::{Deserialize, Serialize};
 use truncation::Sign;
 use truncation::divide::{divide, divide_cost};
+use truncation::relu::{relu_truncate, relu_truncate_cost};
 use truncation::truncate::{truncate, truncate_cost};
 
 /// Where shares live.
@@ -50,6 +51,11 @@ pub enum Function {
     },
     /// The same for x >= 0.
     TruncatePositive {
+        /// s.
+        shift: u32,
+    },
+    /// max(x, 0) / 2^s rounded down, by one comparison: ours, over Z_2^l.
+    ReluTruncate {
         /// s.
         shift: u32,
     },
@@ -207,6 +213,9 @@ impl Job {
             Function::TruncatePositive { shift } if !self.protocol.is_garbled() => {
                 truncate_cost(n, ring, shift, Sign::NonNegative, settings)
             }
+            Function::ReluTruncate { shift } if !self.protocol.is_garbled() => {
+                relu_truncate_cost(n, ring, shift, Precision::Full, settings)
+            }
             _ => self.cost_over(ring),
         }
     }
@@ -281,6 +290,9 @@ impl Job {
                         x
                     }
                 }
+                Function::ReluTruncate { shift } => {
+                    domain.from_signed((signed(x).max(0) >> shift) as i64)
+                }
                 _ => {
                     let d = self.divisor().map_or(1, |(d, _)| d);
                     domain.from_signed(signed(x).div_euclid(i128::from(d)) as i64)
@@ -351,6 +363,9 @@ impl<'p> Engine<'p> {
             }
             (Self::Ours(peer), Function::TruncatePositive { shift }) => {
                 Ok(truncate(peer, x, shift, Sign::NonNegative)?.into_values())
+            }
+            (Self::Ours(peer), Function::ReluTruncate { shift }) => {
+                Ok(relu_truncate(peer, x, shift, Precision::Full)?.into_values())
             }
             (engine, _) => engine.run(job, party, data),
         }

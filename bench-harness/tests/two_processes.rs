@@ -41,6 +41,9 @@ fn every_function_by_every_protocol_over_rings() {
             runs(&job(function, DomainSpec::Ring(32), protocol));
         }
     }
+    for protocol in &PROTOCOLS[..2] {
+        runs(&job(Function::ReluTruncate { shift: 12 }, DomainSpec::Ring(41), *protocol));
+    }
 }
 
 #[test]
@@ -85,7 +88,7 @@ fn phases_before_the_input_is_there() {
         (Function::Relu, DomainSpec::Ring(41), Protocol::GarbledAhead),
         (Function::Relu, field, Protocol::SilentAhead { radix: 4 }),
         (
-            Function::TruncatePositive { shift: 12 },
+            Function::ReluTruncate { shift: 12 },
             DomainSpec::Ring(41),
             Protocol::SilentAhead { radix: 2 },
         ),
@@ -110,6 +113,8 @@ fn impossible_jobs_are_refused() {
     for job in [
         job(Function::Compare, DomainSpec::Field(17), Protocol::Garbled),
         job(Function::Relu, DomainSpec::Ring(65), Protocol::Garbled),
+        job(Function::ReluTruncate { shift: 12 }, DomainSpec::Ring(32), Protocol::Garbled),
+        job(Function::ReluTruncate { shift: 3 }, DomainSpec::Field(65_537), PROTOCOLS[0]),
         job(Function::Relu, DomainSpec::Ring(32), Protocol::Iknp { radix: 0 }),
         Job {
             link: "string".into(),

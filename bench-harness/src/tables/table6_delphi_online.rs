@@ -1,8 +1,8 @@
 //! Table 6 of CrypTFlow2: what is left of the non-linear layers of table 5 once the input is there, beside Delphi.
 
-use super::table5_delphi::{NETWORKS, PRIME};
+use super::table5_delphi::{APART, NETWORKS, PRIME, RELU, TOGETHER, called};
 use super::{Layer, beside};
-use crate::job::{DomainSpec, Function, Protocol};
+use crate::job::{DomainSpec, Protocol};
 use crate::pair::{Measurement, Result, Sample};
 use crate::plot::Plot;
 use crate::result::Line;
@@ -29,18 +29,19 @@ pub const TABLE: Table = Table {
 
 fn run(suite: &mut Suite) -> Result<Vec<Line>> {
     let (ring, field) = (DomainSpec::Ring(41), DomainSpec::Field(PRIME));
-    let both = [Function::Relu, Function::TruncatePositive { shift: 12 }];
     let mut lines = Vec::new();
     // Both networks are extrapolated from one sample.
-    let mut samples: Vec<(Protocol, usize, Vec<Measurement>)> = Vec::new();
+    let mut samples: Vec<(String, usize, Vec<Measurement>)> = Vec::new();
     for (network, elements) in NETWORKS {
         let sample = suite.mode().pick(64, 1 << 14, elements);
         for (protocol, domain, functions, in_paper) in [
-            (Protocol::GarbledAhead, field, &both[..1], "Delphi"),
-            (Protocol::Iknp { radix: 4 }, ring, &both[..], "ours"),
-            (Protocol::SilentAhead { radix: 4 }, ring, &both[..], "ours"),
+            (Protocol::GarbledAhead, field, &RELU[..], "Delphi"),
+            (Protocol::Iknp { radix: 4 }, ring, &APART, "ours"),
+            (Protocol::Iknp { radix: 4 }, ring, &TOGETHER, "ours"),
+            (Protocol::SilentAhead { radix: 4 }, ring, &TOGETHER, "ours"),
         ] {
-            let known = samples.iter().find(|(p, n, _)| (*p, *n) == (protocol, sample));
+            let called = called(protocol, functions);
+            let known = samples.iter().find(|(p, n, _)| (p, *n) == (&called, sample));
             let parts = match known {
                 Some((_, _, parts)) => parts.clone(),
                 None => {
@@ -50,12 +51,12 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
                         let layer = Layer { case: network, function, domain, protocol, elements };
                         parts.extend(layer.over(suite, &["lan"])?);
                     }
-                    samples.push((protocol, sample, parts.clone()));
+                    samples.push((called.clone(), sample, parts.clone()));
                     parts
                 }
             };
             let times = elements as f64 / sample as f64;
-            let whole = Whole { network, protocol, parts, times };
+            let whole = Whole { network, called, parts, times };
             let online = whole.seconds("seconds", |sample| sample.seconds);
             lines.push(online.beside_paper("table6", network, in_paper));
             lines.push(whole.gib("GiB online", |part| part.bytes() as f64 + part.expansion()));
@@ -73,7 +74,7 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
 /// All layers of a network by one protocol.
 struct Whole {
     network: &'static str,
-    protocol: Protocol,
+    called: String,
     parts: Vec<Measurement>,
     /// How many samples the network is.
     times: f64,
@@ -83,7 +84,7 @@ impl Whole {
     fn line(&self, metric: &str, value: f64) -> Line {
         Line {
             case: self.network.into(),
-            protocol: self.protocol.to_string(),
+            protocol: self.called.clone(),
             link: "lan".into(),
             metric: metric.into(),
             value,
