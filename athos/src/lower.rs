@@ -1,7 +1,7 @@
 //! From floats to integers: r becomes floor(r·2^s), one scale s for the network.
 //!
-//! Inputs and factors are at scale s, so a product is at 2s: its bias is quantised there, and one
-//! truncation by s brings it back. All divisions round down. What the model ends with decides nothing
+//! Inputs and factors are at scale s, so a product is at 2s: its bias is quantised there, as is a constant that is
+//! added to an element-wise product and nothing else reads it, and one truncation by s brings it back. All divisions round down. What the model ends with decides nothing
 //! but the axis of the classes: a softmax is monotone and dropped.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -41,6 +41,7 @@ pub fn lower(graph: &Graph, domain: AnyDomain, scale: u32, output: OutputForm) -
         scale,
         new: Builder::new(domain, Vec::new()),
         map: vec![None; graph.nodes().len()],
+        waits: products_before_constants(graph),
         values: Vec::new(),
         cache: HashMap::new(),
     };
@@ -73,6 +74,8 @@ struct Lowering<'a> {
     scale: u32,
     new: Builder,
     map: Vec<Option<TensorId>>,
+    /// Which element-wise products wait for a constant before they are truncated.
+    waits: Vec<bool>,
     values: Vec<Zeroizing<Vec<i64>>>,
     cache: HashMap<(ValueId, u32, bool, bool), WeightId>,
 }
@@ -172,6 +175,12 @@ impl Lowering<'_> {
         Ok(weight)
     }
 
+    /// An element-wise product, truncated unless it waits.
+    fn scaled(&mut self, i: usize, node: &Node, op: Op, x: TensorId) -> Result<TensorId> {
+        let y = self.new.push(&node.name, op, &[x])?;
+        if self.waits.get(i) == Some(&true) { Ok(y) } else { self.rescale(node, y) }
+    }
+
     fn rescale(&mut self, node: &Node, x: TensorId) -> Result<TensorId> {
         if self.scale == 0 {
             return Ok(x);
@@ -188,7 +197,7 @@ impl Lowering<'_> {
         let mut missing = vec![false; graph.nodes().len()];
         for (i, node) in graph.nodes().iter().enumerate().take(last.index() + 1) {
             let blocked = node.inputs.iter().any(|id| missing.get(id.index()) == Some(&true));
-            let outcome = if blocked { Ok(None) } else { self.node(node) };
+            let outcome = if blocked { Ok(None) } else { self.node(i, node) };
             let id = match outcome {
                 Ok(id) => id,
                 Err(Error::Unsupported(nodes)) => {
@@ -207,7 +216,7 @@ impl Lowering<'_> {
     }
 
     /// Appends a node; constants are nothing by themselves.
-    fn node(&mut self, node: &Node) -> Result<Option<TensorId>> {
+    fn node(&mut self, i: usize, node: &Node) -> Result<Option<TensorId>> {
         use hlil::Op as H;
         let x = match node.inputs.first() {
             Some(&x) if self.graph.constant(x).is_none() => Some(self.get(x)?),
@@ -235,16 +244,14 @@ impl Lowering<'_> {
             H::Mul => {
                 let x = operand()?;
                 let weight = self.weight(node, 1, self.scale, WeightRole::Factor, false)?;
-                let y = self.new.push(&node.name, Op::MulWeight { weight }, &[x])?;
-                return Ok(Some(self.rescale(node, y)?));
+                return Ok(Some(self.scaled(i, node, Op::MulWeight { weight }, x)?));
             }
             H::MulPublic { factor } => {
                 let x = operand()?;
                 let factor = quantise(&node.name, &[*factor], self.scale, self.domain)?;
                 let factor = factor.first().copied().unwrap_or_default();
                 let op = Op::MulPublic { factor, scale: self.scale };
-                let y = self.new.push(&node.name, op, &[x])?;
-                return Ok(Some(self.rescale(node, y)?));
+                return Ok(Some(self.scaled(i, node, op, x)?));
             }
             H::Add | H::Sub => return Ok(Some(self.sum(node, operand()?)?)),
             H::BatchNorm { .. } => {
@@ -299,8 +306,12 @@ impl Lowering<'_> {
                 self.new.push(&node.name, op, &[x, y])
             }
             None => {
-                let weight = self.weight(node, 1, self.scale, WeightRole::Addend, negated)?;
-                self.new.push(&node.name, Op::AddWeight { weight }, &[x])
+                let first = node.inputs.first().map_or(0, |x| x.index());
+                let waited = self.waits.get(first) == Some(&true);
+                let scale = if waited { 2 * self.scale } else { self.scale };
+                let weight = self.weight(node, 1, scale, WeightRole::Addend, negated)?;
+                let y = self.new.push(&node.name, Op::AddWeight { weight }, &[x])?;
+                if waited { self.rescale(node, y) } else { Ok(y) }
             }
         }
     }
@@ -336,6 +347,23 @@ impl Lowering<'_> {
         let weights = Weights::new(tensors.collect::<Result<Vec<_>>>()?);
         Ok(Lowered { instructions, infos, weights, weight_bits })
     }
+}
+
+/// Which element-wise products nothing reads but the sum with a constant.
+fn products_before_constants(graph: &Graph) -> Vec<bool> {
+    let (uses, mut waits) = (graph.uses(), vec![false; graph.nodes().len()]);
+    for node in graph.nodes() {
+        let (hlil::Op::Add | hlil::Op::Sub, &[x, constant]) = (&node.op, &node.inputs[..]) else {
+            continue;
+        };
+        let product = graph.nodes().get(x.index()).map(|node| &node.op);
+        if let (Some(waits), Some(hlil::Op::Mul | hlil::Op::MulPublic { .. }), Some(1), Some(_)) =
+            (waits.get_mut(x.index()), product, uses.get(x.index()), graph.constant(constant))
+        {
+            *waits = true;
+        }
+    }
+    waits
 }
 
 fn unsupported(node: &Node, nearest: &str) -> Error {

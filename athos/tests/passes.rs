@@ -2,9 +2,10 @@
 
 mod support;
 
+use athos::hlil::{Graph, Op as HlilOp, Tensor};
 use athos::llil::{Builder, Op, Sign};
 use athos::passes::{self, PIPELINE, sink_truncation};
-use athos::{CompileOptions, OutputForm, PublicProgram, compile, frontend, lower};
+use athos::{CompileOptions, OutputForm, PublicProgram, compile, compile_graph, frontend, lower};
 use sci_core::AnyDomain;
 use sci_core::geometry::{PoolGeometry, PoolSpec, Window};
 use std::path::Path;
@@ -289,4 +290,41 @@ fn passes_can_be_left_out_by_name() {
     options.skip = vec!["fold-everything".into()];
     let error = compile(&model, &options).unwrap_err().to_string();
     assert!(error.contains("switch-relu-max-pool, remove-dead-code"), "{error}");
+}
+
+/// What lowering makes of x·w + c, with c subtracted in the second place, and the product read once more in the third.
+#[test]
+fn constants_are_added_to_products_before_their_truncation() {
+    let lowered = |op: HlilOp, twice: bool| {
+        let mut graph = Graph::default();
+        let of =
+            |values: &[f32]| HlilOp::Constant(Tensor::new(vec![1, 2], values.to_vec()).unwrap());
+        let x = graph.push("x", HlilOp::Input { shape: vec![1, 2] }, &[]).unwrap();
+        let w = graph.push("w", of(&[0.5, -0.25]), &[]).unwrap();
+        let c = graph.push("c", of(&[0.75, 0.125]), &[]).unwrap();
+        let product = graph.push("product", HlilOp::Mul, &[x, w]).unwrap();
+        let mut y = graph.push("sum", op, &[product, c]).unwrap();
+        if twice {
+            y = graph.push("again", HlilOp::Add, &[y, product]).unwrap();
+        }
+        graph.set_output(y);
+        let options = CompileOptions {
+            output: OutputForm::Logits,
+            ..CompileOptions::new(AnyDomain::ring(32).unwrap(), 4)
+        };
+        let program = compile_graph(graph, &options).unwrap();
+        let text: Vec<String> =
+            program.public.instructions.iter().map(ToString::to_string).collect();
+        // 1.1875 and -1.1875, the products 0.59375 and 0.296875: sums are rounded once.
+        (text, athos::cleartext::run(&program, &[19, -19]).unwrap())
+    };
+    let (text, sums) = lowered(HlilOp::Add, false);
+    assert!(text[1].starts_with("MulWeight") && text[1].contains("@8"), "{text:?}");
+    assert!(text[2].starts_with("AddWeight") && text[2].contains("@8"), "{text:?}");
+    assert!(text[3].starts_with("Truncate"), "{text:?}");
+    assert_eq!(sums, [(19 * 8 + 192) >> 4, (19 * 4 + 32) >> 4]);
+    let (_, differences) = lowered(HlilOp::Sub, false);
+    assert_eq!(differences, [(19 * 8 - 192) >> 4, (19 * 4 - 32) >> 4]);
+    let (text, _) = lowered(HlilOp::Add, true);
+    assert!(text[2].starts_with("Truncate") && text[3].starts_with("AddWeight"), "{text:?}");
 }
