@@ -6,7 +6,7 @@
 //!
 //! **Protocol.** DReLU compares the low k - 1 bits of the shares, and the truncation their low s bits: the second
 //! comparison is a part of the first, because the truncation of a product with a bit is the product of the bit and
-//! the truncation. With d = 1{x̂ >= 0} and c the carry out of the low s bits, both from [`crate::carries`]:
+//! the truncation. With d = 1{x̂ >= 0} and c the carry out of the low s bits, both from one comparison in two pieces:
 //!
 //! 1. u_j = (x_j >> s) + c_j over Z_2^(k-s), c by B2A: shares of x >> s, but for wraps of the whole;
 //! 2. MUX of u by d, over Z_2^(k-s): shares of y, which lies in 0..2^(k-s-1) now;
