@@ -29,8 +29,8 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 use wire::{Hello, Wire};
 
-/// The version of the handshake and of the frames after it.
-pub const PROTOCOL_VERSION: u32 = 2;
+/// The version of the handshake, of the frames after it, and of what protocols send in them.
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The most parameters or requirements.
 pub const MAX_FIELDS: usize = 64;
