@@ -30,6 +30,7 @@ pub struct Cleartext<'a, D: Domain> {
     public: &'a PublicProgram,
     weights: &'a Weights,
     input: &'a [i64],
+    fuses: bool,
 }
 
 /// Runs a program on an input of signed integers; returns the signed view of its output.
@@ -49,9 +50,23 @@ pub fn run_observed(
     input: &[i64],
     observe: impl FnMut(Step<'_, Vec<u64>>),
 ) -> Result<Vec<i64>> {
+    run_as(program, input, false, observe)
+}
+
+/// [`run_observed`] as a backend executes the program that may fuse truncations with the ReLUs in front: the same
+/// output, and between a ReLU and its truncation what is truncated already.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_as(
+    program: &Program,
+    input: &[i64],
+    fuses: bool,
+    observe: impl FnMut(Step<'_, Vec<u64>>),
+) -> Result<Vec<i64>> {
     let Program { public, weights } = program;
     with_domain!(public.domain, domain => {
-        let mut backend = Cleartext { domain, public, weights, input };
+        let mut backend = Cleartext { domain, public, weights, input, fuses };
         let output = execute(public, &mut backend, observe)?;
         Ok(output.into_iter().map(|x| signed(public, domain, x)).collect())
     })
@@ -126,6 +141,10 @@ impl<D: Domain> Cleartext<'_, D> {
 impl<D: Domain> Backend for Cleartext<'_, D> {
     type Secret = Vec<u64>;
     type Error = Error;
+
+    fn fuses_truncation(&self) -> bool {
+        self.fuses
+    }
 
     fn enter_layer(&mut self, _: usize, _: &str, _: &'static str) -> Result<()> {
         Ok(())

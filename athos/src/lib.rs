@@ -48,7 +48,7 @@ pub use compile::{
     CompileOptions, Stage, compile, compile_graph, compile_observed, narrow, stages,
 };
 pub use error::{Error, Result};
-pub use executor::execute;
+pub use executor::{Step, execute};
 pub use llil::WeightId;
 pub use preprocess::{Preprocess, quantise};
 pub use program::{Limits, OutputForm, Program, PublicProgram, Weights};

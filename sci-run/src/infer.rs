@@ -8,9 +8,9 @@ use crate::outputs;
 use crate::parameters::{self, Offered};
 use crate::party;
 use crate::report::{Figures, Report, hex, printable};
-use crate::two_party::{self, NetDomain};
+use crate::two_party::{self, NetDomain, Tensor};
 use crate::voice::{Progress, Voice};
-use athos::{Limits, PublicProgram};
+use athos::{Limits, PublicProgram, Step};
 use sci_core::channel::{shaped::LinkShape, tcp};
 use sci_core::session::{Offer, Session};
 use sci_core::{AnyDomain, Error, Party};
@@ -86,10 +86,10 @@ fn ask_all<D: NetDomain>(
     let keys = two_party::send_keys(peer, &protocols)?;
     let count = inputs.len();
     let ask = |(number, input): (usize, &Zeroizing<Vec<i64>>)| {
-        let tell = |index: usize, total: usize, name: &str| {
-            let name = printable(name);
-            let (input, inputs) = (number, count);
-            voice.progress(&Progress { input, inputs, layer: index + 1, layers: total, name });
+        let tell = |step: Step<'_, Tensor<D>>| {
+            let (name, input, inputs) = (printable(&step.instruction.name), number, count);
+            let (layer, layers) = (step.index + 1, step.total);
+            voice.progress(&Progress { input, inputs, layer, layers, name });
         };
         let keys = keys.as_ref();
         Ok(two_party::ask(peer, program, &protocols, domain, keys, input, tell)?)

@@ -1,16 +1,22 @@
 //! `sci-run check`: float against fixed point against a secure run, on given inputs.
 //!
+//! With `--secure` the outputs of a run of two processes are compared, and tensor by tensor those of a run of both
+//! parties in this process.
+//!
 //! A program file has forgotten its floats. Of one it is said where an input leaves the range that the program was
 //! narrowed to, or the domain.
 
 mod program;
+mod secure;
 
 use crate::cli::{Console, Local};
 use crate::failure::{EXIT_FAILED, Result};
 use crate::report::{SCHEMA, printable};
 use crate::voice::{Voice, print};
 use crate::{input, orchestrator};
+use athos::PublicProgram;
 use athos::compare::{LayerDifference, compare};
+use athos::llil::Instruction;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -39,7 +45,33 @@ struct Report {
     /// Of the secure run against fixed point.
     #[serde(skip_serializing_if = "Option::is_none")]
     bitwise_equal: Option<bool>,
+    /// Of every tensor.
+    #[serde(flatten)]
+    secure: Option<SecureLayers>,
     layers: Vec<LayerDifference>,
+}
+
+/// How the tensors of a secure run compare with those of fixed point.
+#[derive(Debug, Serialize)]
+struct SecureLayers {
+    /// How many were compared, over all inputs.
+    secure_tensors: usize,
+    /// The first instruction whose tensor differs.
+    first_secure_difference: Option<String>,
+}
+
+impl SecureLayers {
+    fn of(secure: &secure::Secure, program: &PublicProgram) -> Self {
+        let first = secure.first_difference().and_then(|at| program.instructions.get(at));
+        let named = |x: &Instruction| format!("{} ({})", printable(&x.name), x.op.name());
+        Self { secure_tensors: secure.compared, first_secure_difference: first.map(named) }
+    }
+
+    fn text(&self) -> String {
+        let first = self.first_secure_difference.as_deref().unwrap_or("none");
+        let tensors = self.secure_tensors;
+        format!("first of {tensors} tensors of the secure run that differs: {first}\n")
+    }
 }
 
 /// Compares, prints, and returns the exit code: 1 if something overflows or the secure run differs.
@@ -72,11 +104,14 @@ pub fn run(check: &LayerCheck, console: Console, voice: &Voice) -> Result<u8> {
     };
     let first_overflow = first(&LayerDifference::overflows);
     let first_difference = first(&|layer| layer.max_error > check.tolerance * layer.magnitude);
-    let bitwise_equal = match check.secure {
-        true => orchestrator::run(&check.run, console, voice)?.bitwise_equal,
-        false => None,
-    };
-    let failed = first_overflow.is_some() || bitwise_equal == Some(false);
+    let (mut bitwise_equal, mut secure) = (None, None);
+    if check.secure {
+        bitwise_equal = orchestrator::run(&check.run, console, voice)?.bitwise_equal;
+        let compared = secure::run(&check.run, &program, &inputs)?;
+        secure = Some(SecureLayers::of(&compared, &program.public));
+    }
+    let differs = secure.as_ref().is_some_and(|x| x.first_secure_difference.is_some());
+    let failed = first_overflow.is_some() || bitwise_equal == Some(false) || differs;
     let report = Report {
         schema: SCHEMA,
         model: model.name(),
@@ -85,6 +120,7 @@ pub fn run(check: &LayerCheck, console: Console, voice: &Voice) -> Result<u8> {
         first_difference,
         first_overflow,
         bitwise_equal,
+        secure,
         layers,
     };
     match console.json {
@@ -145,5 +181,6 @@ fn text(report: &Report) -> String {
     if let Some(equal) = report.bitwise_equal {
         let _ = writeln!(out, "secure run bitwise equal to fixed point: {equal}");
     }
+    out += &report.secure.as_ref().map(SecureLayers::text).unwrap_or_default();
     out
 }

@@ -26,7 +26,7 @@ use watch::{Outcome, Watch};
 /// The cause of the first failure of a party. Unequal outputs are no error here: the report says
 /// it, and a note says where.
 pub fn run(local: &Local, console: Console, voice: &Voice) -> Result<Report> {
-    let threads = local.party.threads.unwrap_or_else(|| (party::cores() / 2).max(1));
+    let threads = party::local_threads(&local.party);
     let common = common(local, threads, console);
     let mut watch = Watch::new(voice);
     watch.start(Party::Server, server(local, &common))?;

@@ -38,6 +38,11 @@ pub fn threads(options: &PartyOptions) -> usize {
     options.threads.unwrap_or_else(cores)
 }
 
+/// Threads of each of two parties on this machine: what the user says, or half of what there is.
+pub fn local_threads(options: &PartyOptions) -> usize {
+    options.threads.unwrap_or_else(|| (cores() / 2).max(1))
+}
+
 /// Cores of this machine.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -150,7 +150,7 @@ impl<D: NetDomain> Service<'_, D> {
         let start = Instant::now();
         for input in 0..inputs {
             tracing::debug!(input, "input");
-            two_party::serve_input(&mut peer, model, keys.as_ref())?;
+            two_party::serve_input(&mut peer, model, keys.as_ref(), |_| {})?;
         }
         tracing::debug!(seconds = start.elapsed().as_secs_f64(), "session done");
         let stats = recorder.stats();

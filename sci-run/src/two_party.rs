@@ -21,7 +21,7 @@ pub use tensor::Tensor;
 
 use crate::linear::packing::{ClientKeys, ServerKeys};
 use crate::linear::{Prepared, Protocols};
-use athos::{Error, OutputForm, Program, PublicProgram, Result, execute};
+use athos::{Error, OutputForm, Program, PublicProgram, Result, Step, execute};
 use sci_core::session::{Phase, Span};
 use sci_core::{Domain, Party, Prg, Shares};
 use sci_ot::Peer;
@@ -51,10 +51,8 @@ impl<'a, D: NetDomain, S: Side<D>> TwoParty<'a, D, S> {
     }
 
     /// Runs the program and opens its output: `Some` at the client, signed (indices as they are).
-    fn run(mut self, mut tell: impl FnMut(usize, usize, &str)) -> Result<Option<Vec<i64>>> {
-        let output = execute(self.program, &mut self, |step| {
-            tell(step.index, step.total, &step.instruction.name);
-        })?;
+    fn run(mut self, observe: impl FnMut(Step<'_, Tensor<D>>)) -> Result<Option<Vec<i64>>> {
+        let output = execute(self.program, &mut self, observe)?;
         // Ends the last layer's statistics.
         self.span = None;
         let _span = self.peer.session().span("output", "Open", Phase::Online).backend("ot");
@@ -137,7 +135,7 @@ pub fn send_keys<D: Domain>(
     setup.send(peer.main(), threads, &mut Prg::from_os()?).map(Some)
 }
 
-/// One inference as the server, which learns nothing of it.
+/// One inference as the server, which learns nothing of it. `observe` sees this party's shares after every instruction.
 ///
 /// # Errors
 /// As the link and the peer behave.
@@ -145,14 +143,15 @@ pub fn serve_input<D: NetDomain>(
     peer: &mut Peer,
     model: Model<'_, D>,
     keys: Option<&ServerKeys<D>>,
+    observe: impl FnMut(Step<'_, Tensor<D>>),
 ) -> Result<()> {
     let Model { program: Program { public, weights }, domain, protocols, prepared } = model;
     let side = Serving::new(weights, prepared, keys, peer.session().threads())?;
-    TwoParty::new(peer, public, domain, protocols, side).run(|_, _, _| {}).map(drop)
+    TwoParty::new(peer, public, domain, protocols, side).run(observe).map(drop)
 }
 
-/// One inference as the client: its output, signed (indices as they are). `tell` hears the number of each
-/// finished layer, how many there are, and its name.
+/// One inference as the client: its output, signed (indices as they are). `observe` sees this party's shares after
+/// every instruction.
 ///
 /// # Errors
 /// [`Error::Invalid`] if the input does not fit the program; otherwise as the link and the peer behave.
@@ -163,9 +162,9 @@ pub fn ask<D: NetDomain>(
     domain: D,
     keys: Option<&ClientKeys<D>>,
     input: &[i64],
-    tell: impl FnMut(usize, usize, &str),
+    observe: impl FnMut(Step<'_, Tensor<D>>),
 ) -> Result<Vec<i64>> {
     let side = Asking::new(input, keys)?;
-    let opened = TwoParty::new(peer, program, domain, protocols, side).run(tell)?;
+    let opened = TwoParty::new(peer, program, domain, protocols, side).run(observe)?;
     Ok(opened.unwrap_or_default())
 }

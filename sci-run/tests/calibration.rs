@@ -71,6 +71,10 @@ fn a_narrowed_program_is_cheaper_and_predicts_the_same() {
     assert_eq!((&report["outside_inputs"], &report["changed_outputs"]), (&0.into(), &0.into()));
     assert_eq!(report["bitwise_equal"], true);
     assert!(report["first_overflow"].is_null(), "{report}");
+    // Ten inputs, tensor by tensor.
+    let tensors = report["secure_tensors"].as_u64().unwrap();
+    assert!(tensors >= 100 && tensors % 10 == 0, "{report}");
+    assert!(report["first_secure_difference"].is_null(), "{report}");
 }
 
 #[test]

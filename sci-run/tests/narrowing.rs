@@ -38,10 +38,8 @@ fn secure(program: &Program, input: &[i64], settings: Settings) -> Vec<i64> {
     let model = Model { program, domain, protocols, prepared };
     let (_, client) = run_peers(
         settings,
-        |peer| serve_input(peer, model, None).map_err(fail),
-        |peer| {
-            ask(peer, &program.public, protocols, domain, None, input, |_, _, _| {}).map_err(fail)
-        },
+        |peer| serve_input(peer, model, None, |_| {}).map_err(fail),
+        |peer| ask(peer, &program.public, protocols, domain, None, input, |_| {}).map_err(fail),
     )
     .unwrap();
     client.value

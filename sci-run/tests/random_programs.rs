@@ -13,7 +13,7 @@ use sci_run::cost;
 use sci_run::linear::{
     Assignment, Engine, Packing, Prepared, Privacy, Protocols, Style, candidate,
 };
-use sci_run::two_party::{Model, NetDomain, ask, receive_keys, send_keys, serve_input};
+use sci_run::two_party::{Model, NetDomain, Tensor, ask, receive_keys, send_keys, serve_input};
 
 fn fail(e: athos::Error) -> sci_core::Error {
     sci_core::Error::misuse(e.to_string())
@@ -70,7 +70,7 @@ fn case_over<D: NetDomain>(
     runs_as_it_means(&program, &input, seed, domain, settings, which, packing);
 }
 
-/// A secure run gives what the cleartext run gives, and sends what was computed before.
+/// A secure run gives what the cleartext run gives, tensor by tensor, and sends what was computed before.
 fn runs_as_it_means<D: NetDomain>(
     program: &Program,
     input: &[i64],
@@ -80,7 +80,11 @@ fn runs_as_it_means<D: NetDomain>(
     which: Lattices,
     packing: Packing,
 ) {
-    let expected = athos::cleartext::run(program, input).unwrap();
+    let mut tensors = Vec::new();
+    let fuses = domain.modulus().is_power_of_two();
+    let observe = |step: athos::Step<'_, Vec<u64>>| tensors.push(step.value.clone());
+    let expected = athos::cleartext::run_as(program, input, fuses, observe).unwrap();
+    assert_eq!(athos::cleartext::run(program, input).unwrap(), expected);
     let protocols = &lattice(&program.public, domain, which, packing);
     let prepared = &Prepared::new(protocols, program, seed % 2 * 1_000_000).unwrap();
     let model = Model { program, domain, protocols, prepared };
@@ -88,17 +92,28 @@ fn runs_as_it_means<D: NetDomain>(
         settings,
         |peer| {
             let keys = receive_keys(peer, protocols).map_err(fail)?;
-            serve_input(peer, model, keys.as_ref()).map_err(fail)?;
-            Ok(figures(peer))
+            let mut shares = Vec::new();
+            serve_input(peer, model, keys.as_ref(), |step| shares.push(step.value.clone()))
+                .map_err(fail)?;
+            Ok((figures(peer), shares))
         },
         |peer| {
             let keys = send_keys(peer, protocols).map_err(fail)?;
-            let tell = |_: usize, _: usize, _: &str| {};
-            ask(peer, &program.public, protocols, domain, keys.as_ref(), input, tell).map_err(fail)
+            let mut shares = Vec::new();
+            let tell = |step: athos::Step<'_, Tensor<D>>| shares.push(step.value.clone());
+            let output = ask(peer, &program.public, protocols, domain, keys.as_ref(), input, tell);
+            Ok((output.map_err(fail)?, shares))
         },
     )
     .unwrap_or_else(|e| panic!("seed {seed}, Z_{domain}, {which:?}: {e}\n{}", program.public));
-    assert_eq!(client.value, expected, "seed {seed}, Z_{domain}, {which:?}:\n{}", program.public);
+    let (output, client) = client.value;
+    assert_eq!(output, expected, "seed {seed}, Z_{domain}, {which:?}:\n{}", program.public);
+    let (figures, server) = server.value;
+    assert_eq!((server.len(), client.len()), (tensors.len(), tensors.len()));
+    for (i, ((one, other), tensor)) in server.iter().zip(&client).zip(&tensors).enumerate() {
+        let revealed = one.revealed(other);
+        assert_eq!(revealed.as_ref(), Some(tensor), "seed {seed}, tensor {i}:\n{}", program.public);
+    }
 
     // Instructions of a layer share a span if name and operation agree.
     let mut predicted: Vec<(String, u64, u64, u32)> = Vec::new();
@@ -114,8 +129,7 @@ fn runs_as_it_means<D: NetDomain>(
             None => predicted.push((name, c.server_to_client, c.client_to_server, c.rounds)),
         }
     }
-    let mut measured: Vec<(String, u64, u64, u32)> = server
-        .value
+    let mut measured: Vec<(String, u64, u64, u32)> = figures
         .layers
         .iter()
         .filter(|layer| layer.phase == Phase::Online && layer.name != "protocol")

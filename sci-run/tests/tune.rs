@@ -94,6 +94,8 @@ fn a_check_shows_layers_and_finds_the_first_overflow() {
     let report = ran.json();
     assert_eq!(report["bitwise_equal"], true);
     assert!(report["first_overflow"].is_null(), "{report}");
+    assert_eq!(report["secure_tensors"], 10 * report["layers"].as_array().unwrap().len());
+    assert!(report["first_secure_difference"].is_null(), "{report}");
     // Its weights and biases fit 22 bits, the values in between do not.
     let ran = run(&["check", "breast-cancer", "--bitwidth", "22", "--scale", "10"]);
     assert_eq!(ran.code, Some(1), "{ran:?}");

@@ -1,6 +1,6 @@
 //! A program file on given inputs: which layers look at fewer bits than the input needs.
 
-use super::LayerCheck;
+use super::{LayerCheck, SecureLayers, secure};
 use crate::cli::{Console, Local};
 use crate::failure::{EXIT_FAILED, Result};
 use crate::report::{SCHEMA, printable};
@@ -29,6 +29,9 @@ struct Report {
     /// Of the secure run against fixed point.
     #[serde(skip_serializing_if = "Option::is_none")]
     bitwise_equal: Option<bool>,
+    /// Of every tensor.
+    #[serde(flatten)]
+    secure: Option<SecureLayers>,
     layers: Vec<Layer>,
 }
 
@@ -76,6 +79,7 @@ pub(super) fn run(check: &LayerCheck, console: Console, voice: &Voice) -> Result
         changed_outputs: 0,
         first_overflow: None,
         bitwise_equal: None,
+        secure: None,
         layers: layers(&program),
     };
     let wide = Program { public, weights: program.weights };
@@ -108,10 +112,14 @@ pub(super) fn run(check: &LayerCheck, console: Console, voice: &Voice) -> Result
     report.layers.retain(|layer| layer.needed_bits != Some(0) || layer.outside > 0);
     if check.secure {
         report.bitwise_equal = orchestrator::run(&check.run, console, voice)?.bitwise_equal;
+        let compared = secure::run(&check.run, &narrow, &inputs)?;
+        report.secure = Some(SecureLayers::of(&compared, &narrow.public));
     }
+    let differs = |secure: &SecureLayers| secure.first_secure_difference.is_some();
     let failed = report.first_overflow.is_some()
         || report.outside_inputs > 0
-        || report.bitwise_equal == Some(false);
+        || report.bitwise_equal == Some(false)
+        || report.secure.as_ref().is_some_and(differs);
     match console.json {
         true => print((serde_json::json!(report).to_string() + "\n").as_bytes()),
         false => print(text(&report).as_bytes()),
@@ -167,5 +175,6 @@ fn text(report: &Report) -> String {
     if let Some(equal) = report.bitwise_equal {
         let _ = writeln!(out, "secure run bitwise equal to fixed point: {equal}");
     }
+    out += &report.secure.as_ref().map(SecureLayers::text).unwrap_or_default();
     out
 }
