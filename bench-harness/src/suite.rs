@@ -17,7 +17,7 @@ const RUNS: u64 = 5;
 /// A job whose run takes longer than this, as over the WAN, is run five times; criterion would run it ten times and more.
 const LONG: f64 = 0.25;
 /// Seconds after which a network of the papers' sizes is not run again.
-const PATIENCE: f64 = 60.0;
+const PATIENCE: f64 = 40.0;
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,8 +220,8 @@ impl Suite {
         }
     }
 
-    /// Runs a whole network through the program: once, five times, or at the papers' sizes until the runs took a
-    /// minute, up to five times. Every run is kept by itself.
+    /// Runs a whole network through the program: once, five times, or at the papers' sizes until the runs took
+    /// forty seconds, up to five times. Every run is kept by itself.
     ///
     /// # Errors
     /// What went wrong, in words.
