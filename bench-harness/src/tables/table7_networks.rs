@@ -272,7 +272,8 @@ fn extrapolated_lines(
     let sampled: f64 = sample.iter().map(|layer| layer.first().product_bytes as f64).sum();
     let times = prediction.products as f64 / sampled.max(1.0);
     let (rest, _) = he.spread(|once| once.seconds - once.products);
-    let products: f64 = sample.iter().map(|layer| layer.spread(|once| once.products).0).sum();
+    // All of it: what a layer sends may leave after its span has ended.
+    let products: f64 = sample.iter().map(|layer| layer.spread(|once| once.seconds).0).sum();
     let runs = sample.iter().map(|layer| layer.runs.len()).min().unwrap_or(0);
     let traffic = (prediction.payload + prediction.expansion) as f64;
     let lines = [
@@ -297,7 +298,7 @@ mod tests {
             ..Once::default()
         };
         let he = Figures { runs: vec![once(10.0, 4.0, 1), once(14.0, 4.0, 1), once(12.0, 4.0, 1)] };
-        let sample = [(1.5, 100), (2.5, 300)].map(|(s, b)| Figures { runs: vec![once(9.0, s, b)] });
+        let sample = [(1.5, 100), (2.5, 300)].map(|(s, b)| Figures { runs: vec![once(s, 0.1, b)] });
         let prediction = Prediction {
             payload: 3 << 30,
             expansion: 1 << 30,
