@@ -1,8 +1,9 @@
 //! From floats to integers: r becomes floor(r·2^s), one scale s for the network.
 //!
-//! Inputs and factors are at scale s, so a product is at 2s: its bias is quantised there, as is a constant that is
-//! added to an element-wise product and nothing else reads it, and one truncation by s brings it back. All divisions round down. What the model ends with decides nothing
-//! but the axis of the classes: a softmax is monotone and dropped.
+//! Inputs and factors are at scale s, so a product is at 2s: its bias is quantised there, as is the constant that is
+//! added to an element-wise product where nothing else reads that, and one truncation by s brings it back. All
+//! divisions round down. What the model ends with decides nothing but the axis of the classes: a softmax is monotone
+//! and dropped.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -3,7 +3,8 @@
 //! Every function here computes floor(x / d) of the signed view bit for bit: no probabilistic
 //! truncation, no off-by-one, unless [`Exactness::OneBitError`] is asked for by name. [`mod@divide`] serves any
 //! d over any domain with n > 6d, [`mod@truncate`] powers of two over Z_2^l with one comparison,
-//! [`avgpool`] sums windows first, [`mod@relu`] is ReLU and truncation by one comparison, [`one_bit`] is the mode that leaves the low comparison out.
+//! [`avgpool`] sums windows first, [`mod@relu`] is ReLU and truncation by one comparison, [`one_bit`] is the mode
+//! that leaves the low comparison out.
 
 pub mod avgpool;
 mod carries;

@@ -16,9 +16,10 @@
 //! CrypTFlow2 computes the two apart (sections 3.2 and 4.2); so do its successors, which save the truncation's
 //! comparison by leaving out the carry. Here it is part of what ReLU compares anyway, and MUX works on s bits less.
 //!
-//! **Cost** in bits with IKNP: F_MILL on k - 1 bits, about 22 for its two pieces, 4 lambda + 2k - s + l. With silent
-//! OT each lambda here is 1: at l = 37, s = 12 and m = 4 424 bits, where ReLU and truncation take 553 apart, at m = 2
-//! 326 and 429. Rounds: 9 + ceil(log2 q), q the digits of the longer piece.
+//! **Cost** in bits with IKNP: both carries, which is F_MILL on k - 1 bits but for a few triples that are pairs, and
+//! 4 lambda + 2 (k - s) + l: at l = 37, s = 12 and m = 7 4241, 5051 for ReLU and truncation apart. With silent OT
+//! each lambda here is 1: 424 bits at m = 4, 553 apart, and 326 at m = 2, 429 apart. Rounds: 9 + ceil(log2 q), q the
+//! digits of the longer piece.
 
 use crate::Sign;
 use crate::carries::{Carries, carries_cost, carries_lane, carries_row_bytes};

@@ -145,8 +145,11 @@ fn a_shift_of_nothing_or_of_all_is_an_error() {
 #[test]
 fn one_comparison_takes_fewer_bits_than_two() {
     let (ring, n) = (Ring::new(37).unwrap(), 1 << 10);
-    for (radix, together, apart) in [(4, 424, 553), (2, 326, 429)] {
-        let settings = Settings { radix, ..Settings::over(OtKind::Silent) };
+    let (silent, iknp) = (OtKind::Silent, OtKind::Iknp);
+    for (ot, radix, together, apart) in
+        [(silent, 4, 424, 553), (silent, 2, 326, 429), (iknp, 7, 4241, 5051)]
+    {
+        let settings = Settings { radix, ..Settings::over(ot) };
         let bits = |cost: sci_core::Cost| 8 * cost.bytes() / n as u64;
         let fused = relu_truncate_cost(n, ring, 12, Precision::Full, settings).unwrap();
         let relu = relu_cost(n, ring, settings, Precision::Full, MuxForm::Correlated).unwrap();
