@@ -1,7 +1,7 @@
 //! What a pair of parties is to run, and what it must cost.
 
 use garbled::Garbling;
-use millionaires::compare::{Comparison, Relation, compare_cost, compare_lane, row_bytes};
+use millionaires::compare::{Comparison, Relation, compare_cost, compare_lane, load};
 use millionaires::relu::{MuxForm, relu_cost, relu_with};
 use millionaires::{Precision, SignDomain};
 use sci_core::channel::shaped::LinkShape;
@@ -203,7 +203,7 @@ impl Job {
             Function::Compare => {
                 let jobs = [Comparison::new(bits, Relation::Greater)];
                 compare_cost(1, &jobs, settings, 0, Party::Server)?;
-                Ok(Plan::new(n, row_bytes(&jobs, settings)).cost(|n, leader| {
+                Ok(Plan::new(n, load(&jobs, settings)).cost(|n, leader| {
                     compare_cost(n, &jobs, settings, 0, leader).unwrap_or_default()
                 }))
             }
@@ -404,7 +404,7 @@ impl<'p> Engine<'p> {
 /// 1{a > b} for the server's a and the client's b, chunk by chunk: who follows enters complements, so that either leads.
 fn compare(peer: &mut Peer, ring: Ring, own: &[u64]) -> Result<Output> {
     let jobs = [Comparison::new(ring.bits(), Relation::Greater)];
-    let plan = Plan::new(own.len(), row_bytes(&jobs, peer.settings()));
+    let plan = Plan::new(own.len(), load(&jobs, peer.settings()));
     let bits = peer.map_bits(&plan, |lane, range| {
         let server_leads = (lane.party() == Party::Server) == (lane.role() == Role::Sender);
         let flip = if server_leads { 0 } else { ring.mask() };

@@ -10,7 +10,7 @@ use sci_core::hash::Tweak;
 use sci_core::transpose::{bit_planes, from_bit_planes};
 use sci_core::{BitShares, Bits, Block, Cost, Domain, Error, Party, Prg, Result, Shares};
 use sci_ot::cot::Elements;
-use sci_ot::plan::Plan;
+use sci_ot::plan::{Load, Plan};
 use sci_ot::{Lane, OtKind, Peer, Role};
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -330,7 +330,7 @@ pub(crate) fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
 
 pub(crate) fn plan(n: usize, circuit: &Circuit) -> Plan {
     // The rows of the OTs; tables are made and used a tile at a time.
-    Plan::new(n, 16 * circuit.evaluator_inputs())
+    Plan::new(n, Load::held(16 * circuit.evaluator_inputs()))
 }
 
 fn check_bits(bits: u32) -> Result<()> {

@@ -60,7 +60,7 @@ fn plan<D: SignDomain>(
     settings: Settings,
     precision: Precision,
 ) -> Plan {
-    Plan::new(rows, (domain.msb_row_bytes(settings, precision) + 64) * row.div_ceil(2))
+    Plan::new(rows, domain.msb_load(settings, precision).and(96).times(row.div_ceil(2)))
 }
 
 fn argmax_lane<D: SignDomain>(

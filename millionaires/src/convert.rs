@@ -10,7 +10,7 @@
 //!
 //! **Cost**: F_MILL on ceil(log2 M) bits and lambda + ceil(log2 M') bits of B2A.
 
-use crate::compare::{Comparison, Relation, compare_cost, compare_lane, row_bytes};
+use crate::compare::{Comparison, Relation, compare_cost, compare_lane, load};
 use sci_core::{Cost, Domain, Party, Result, Shares};
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
@@ -24,7 +24,7 @@ fn job<A: Domain>(source: A) -> [Comparison; 1] {
 }
 
 fn plan<A: Domain>(n: usize, source: A, settings: Settings) -> Plan {
-    Plan::new(n, row_bytes(&job(source), settings) + 16)
+    Plan::new(n, load(&job(source), settings).and(32))
 }
 
 /// Shares over `target` of the signed view of x.

@@ -3,7 +3,7 @@
 //! The leaves of [`crate::compare`] with the equality bit alone, joined by ANDs: q leaves of
 //! 2 lambda + 2^m bits and q - 1 single ANDs of lambda + 20; 2 + ceil(log2 q) rounds.
 
-use crate::compare::{Comparison, Relation, compare_cost, compare_lane, row_bytes};
+use crate::compare::{Comparison, Relation, compare_cost, compare_lane, load};
 use sci_core::{BitShares, Cost, Result, Ring};
 use sci_ot::Peer;
 use sci_ot::peer::Settings;
@@ -14,7 +14,7 @@ fn job(ring: Ring) -> [Comparison; 1] {
 }
 
 fn plan(n: usize, ring: Ring, settings: Settings) -> Plan {
-    Plan::new(n, row_bytes(&job(ring), settings))
+    Plan::new(n, load(&job(ring), settings))
 }
 
 /// XOR shares of 1{a_i = b_i}, where `mine` are this party's integers below 2^l.

@@ -78,8 +78,8 @@ impl Windows {
     }
 
     fn plan<D: SignDomain>(&self, domain: D, settings: Settings, precision: Precision) -> Plan {
-        let relu = domain.msb_row_bytes(settings, precision) + 32;
-        Plan::new(self.len(), relu * self.largest().div_ceil(2))
+        let (relu, largest) = (domain.msb_load(settings, precision).and(64), self.largest());
+        Plan::new(self.len(), relu.times((largest / 2).max(1)).and(8 * largest))
     }
 }
 

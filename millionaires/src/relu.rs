@@ -58,7 +58,7 @@ pub fn relu_lane_cost<D: SignDomain>(
 }
 
 fn plan<D: SignDomain>(n: usize, domain: D, settings: Settings, precision: Precision) -> Plan {
-    Plan::new(n, domain.msb_row_bytes(settings, precision) + 32)
+    Plan::new(n, domain.msb_load(settings, precision).and(64))
 }
 
 /// Shares of ReLU(x) for a batch.

@@ -1,9 +1,7 @@
 //! Comparison, sign, ReLU, MaxPool and ArgMax against their cleartext meaning and their cost.
 
 use millionaires::argmax::{argmax, argmax_cost, index_ring};
-use millionaires::compare::{
-    Comparison, Relation, compare_cost, compare_lane, complement, row_bytes,
-};
+use millionaires::compare::{Comparison, Relation, compare_cost, compare_lane, complement, load};
 use millionaires::drelu::{drelu, drelu_cost};
 use millionaires::equality::{equal, equal_cost};
 use millionaires::maxpool::{Windows, maxpool, maxpool_cost};
@@ -111,6 +109,13 @@ fn comparison_for_every_radix_and_many_widths() {
     }
 }
 
+/// Over silent OT this takes a million COTs of each lane, in blocks, with a refill in the midst of them.
+#[test]
+fn long_batches_are_right_and_cost_no_more() {
+    compare_case(4, &[31], 12_345, 4);
+    compare_case(8, &[64], 2_000, 5);
+}
+
 #[test]
 fn comparison_is_exhaustively_right_for_small_widths() {
     for (radix, bits) in [(1, 3), (2, 3), (3, 4), (4, 5), (2, 5)] {
@@ -189,7 +194,7 @@ fn both_orders_of_a_comparison_agree() {
     for (bits, x, y) in [(8, 3u64, 200u64), (8, 200, 3), (8, 7, 7), (1, 0, 1), (64, u64::MAX, 0)] {
         assert_eq!(x < y, complement(bits, x) > complement(bits, y));
     }
-    assert!(row_bytes(&[Comparison::new(31, Relation::Greater)], iknp(4)) > 100);
+    assert!(load(&[Comparison::new(31, Relation::Greater)], iknp(4)).rows > 100);
 }
 
 fn sign_case(bits: u32, radix: u32) {

@@ -66,6 +66,10 @@ pub trait CotSender: Send {
         Ok(())
     }
 
+    /// The next extensions are parts of one of together `n` instances: what the engine chooses by the size of an
+    /// extension, it chooses by that. To be called by both parties at the same point.
+    fn announce(&mut self, _n: usize) {}
+
     /// How many instances have been extended so far for which [`CotSender::expand`] has work to do.
     fn taken(&self) -> u64 {
         0
@@ -105,6 +109,15 @@ pub trait CotReceiver: Send {
     /// As [`CotReceiver::extend_cot`].
     fn expand(&mut self, _stream: &mut Stream, _n: usize) -> Result<()> {
         Ok(())
+    }
+
+    /// As [`CotSender::announce`].
+    fn announce(&mut self, _n: usize) {}
+
+    /// Whether messages besides its own come with an extension of `n` instances now: then all that the peer has sent
+    /// before must be received first. Both parties would see the same.
+    fn refills(&self, _n: usize) -> bool {
+        false
     }
 
     /// As [`CotSender::taken`].

@@ -184,7 +184,7 @@ impl Messages {
         Ok(())
     }
 
-    /// Receiver: the chosen message of every instance of a group, handed to `sink(i, message)`.
+    /// Receiver: the chosen message of every instance of a group, as a plane for each bit of a message.
     ///
     /// `choice(i)` is the choice of instance i again, below 2^log_n. Constant-time in the choices.
     ///
@@ -195,16 +195,45 @@ impl Messages {
         ot: &dyn OneOfNReceiver,
         choice: impl Fn(usize) -> u64,
         bytes: &[u8],
-        mut sink: impl FnMut(usize, u64),
-    ) -> Result<()> {
-        let Self { group, count, log_n, bits, first } = self;
-        let (words, total) = (self.instance_words(), self.sent_bits());
-        let n = 1usize << log_n;
-        let mut pads = vec![0u64; TILE];
-        let mut tile_words = vec![0u64; TILE * words];
+    ) -> Result<Vec<Bits>> {
+        let mut planes = self.chosen_pads(ot);
+        self.open_short(&mut planes, choice, bytes)?;
+        Ok(planes)
+    }
+
+    /// Receiver: the chosen pad of every instance of a group, as a plane for each bit of a message. They are all that
+    /// has to be kept of an extension until the messages are there ([`Messages::open_short`]).
+    pub fn chosen_pads(self, ot: &dyn OneOfNReceiver) -> Vec<Bits> {
+        let Self { group, count, bits, .. } = self;
+        let mut planes = vec![Bits::zeros(count); bits as usize];
+        let mut pads = Zeroizing::new(vec![0u64; TILE.min(count)]);
         for start in (0..count).step_by(TILE) {
             let len = TILE.min(count - start);
             ot.short_pads(group, start..start + len, bits, &mut pads[..len]);
+            for (w, pads) in pads[..len].chunks(64).enumerate() {
+                put_planes(&mut planes, start / 64 + w, pads);
+            }
+        }
+        planes
+    }
+
+    /// Receiver: from the chosen pads to the chosen messages, plane by plane.
+    ///
+    /// # Errors
+    /// As [`Messages::read_short`].
+    pub fn open_short(
+        self,
+        planes: &mut [Bits],
+        choice: impl Fn(usize) -> u64,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let Self { count, log_n, bits, first, .. } = self;
+        let (words, total) = (self.instance_words(), self.sent_bits());
+        let n = 1usize << log_n;
+        let mut tile_words = vec![0u64; TILE.min(count) * words];
+        let mut messages = Zeroizing::new([0u64; 64]);
+        for start in (0..count).step_by(TILE) {
+            let len = TILE.min(count - start);
             let masked = &mut tile_words[..len * words];
             let at = start * total / 8;
             if words == 1 {
@@ -218,22 +247,25 @@ impl Messages {
                     *word = u64::from_le_bytes(*raw);
                 }
             }
-            for (i, (word, pad)) in masked.chunks_exact(words).zip(&pads).enumerate() {
-                let k = choice(start + i) as usize;
-                let mut message = 0;
-                for t in 0..bits as usize {
-                    let bit = if n <= 64 {
-                        word[t * n / 64] >> (t * n % 64 + k)
-                    } else {
-                        select_bit(&word[t * n / 64..(t + 1) * n / 64], k)
-                    };
-                    message |= (bit & 1) << t;
+            for (w, masked) in masked.chunks(64 * words).enumerate() {
+                let messages = &mut messages[..masked.len() / words];
+                for (i, (message, word)) in
+                    messages.iter_mut().zip(masked.chunks_exact(words)).enumerate()
+                {
+                    let k = choice(start + 64 * w + i) as usize;
+                    *message = 0;
+                    for t in 0..bits as usize {
+                        let bit = if n <= 64 {
+                            word[t * n / 64] >> (t * n % 64 + k)
+                        } else {
+                            select_bit(&word[t * n / 64..(t + 1) * n / 64], k)
+                        };
+                        *message |= (bit & 1) << t;
+                    }
                 }
-                let mask = u64::MAX >> (64 - bits);
-                sink(start + i, (message ^ pad) & mask);
+                put_planes(planes, start / 64 + w, messages);
             }
         }
-        pads.zeroize();
         Ok(())
     }
 
@@ -291,6 +323,16 @@ impl Messages {
             .collect();
         pads.zeroize();
         Ok(messages)
+    }
+}
+
+/// XORs bit t of value i into bit i of word `at` of plane t, for up to 64 values.
+fn put_planes(planes: &mut [Bits], at: usize, values: &[u64]) {
+    for (t, plane) in planes.iter_mut().enumerate() {
+        let word = values.iter().enumerate().fold(0, |word, (i, v)| word | (v >> t & 1) << i);
+        if let Some(place) = plane.words_mut().get_mut(at) {
+            *place ^= word;
+        }
     }
 }
 

@@ -131,6 +131,15 @@ impl Lane {
     }
 }
 
+impl Lane {
+    /// The next extensions are parts of one of together `sends` instances in which this party sends, and of one of
+    /// `receives` in which it receives. Both must call it at the same point.
+    pub fn announce(&mut self, sends: usize, receives: usize) {
+        self.send.announce(sends);
+        self.recv.announce(receives);
+    }
+}
+
 impl lanes::Lane for Lane {
     fn stream(&mut self) -> &mut Stream {
         &mut self.stream

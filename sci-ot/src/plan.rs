@@ -7,10 +7,48 @@ use std::ops::Range;
 /// bit planes on words.
 const GRAIN: usize = 64;
 /// Below this many bytes of OT rows a batch stays whole: latency, not work, decides.
-const WHOLE_BYTES: usize = 2 << 20;
-/// Bytes of OT rows that a chunk may fill: a few lanes of it stay far below the memory goal, and a
-/// chunk is long enough to cover a round trip.
-const CHUNK_BYTES: usize = 8 << 20;
+const WHOLE_ROWS: usize = 2 << 20;
+/// Bytes of OT rows from which on a chunk of its own is worth it.
+const CHUNK_ROWS: usize = 4 << 20;
+/// Bytes that a chunk may hold at a time: four lanes of it stay below the memory goal.
+const CHUNK_HELD: usize = 16 << 20;
+/// The lanes of a session, unless it has others. More chunks than that make lanes go through all rounds of the
+/// operation more than once: over a distant peer that is what the time goes to.
+const LANES: usize = 4;
+
+/// What an element of an operation takes, by public sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Bytes of OT rows, which stand for its work.
+    pub rows: usize,
+    /// Bytes that are held at a time.
+    pub held: usize,
+}
+
+impl Load {
+    /// Rows that are all held at a time.
+    pub fn held(bytes: usize) -> Self {
+        Self { rows: bytes, held: bytes }
+    }
+
+    /// With so many bytes of further rows, held as well.
+    #[must_use]
+    pub fn and(self, bytes: usize) -> Self {
+        Self { rows: self.rows + bytes, held: self.held + bytes }
+    }
+
+    /// So many at a time.
+    #[must_use]
+    pub fn times(self, n: usize) -> Self {
+        Self { rows: self.rows * n, held: self.held * n }
+    }
+
+    /// The greater of both: one operation after another.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { rows: self.rows.max(other.rows), held: self.held.max(other.held) }
+    }
+}
 
 /// A batch in chunks of equal size (the last may be shorter). Leaders alternate, so that both parties
 /// lead about as much.
@@ -21,14 +59,19 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Cuts `total` elements that each take `bytes_per_element` of OT rows.
-    pub fn new(total: usize, bytes_per_element: usize) -> Self {
-        let bytes_per_element = bytes_per_element.max(1);
-        if total.saturating_mul(bytes_per_element) <= WHOLE_BYTES {
+    /// Cuts `total` elements of a load: an even number of chunks, as many as there are lanes for much work, and a
+    /// multiple of that only where they would hold too much.
+    pub fn new(total: usize, each: Load) -> Self {
+        let (rows, held) = (total.saturating_mul(each.rows), total.saturating_mul(each.held));
+        if rows <= WHOLE_ROWS {
             return Self::whole(total);
         }
-        let limit = (CHUNK_BYTES / bytes_per_element).max(GRAIN);
-        let chunks = total.div_ceil(limit).next_multiple_of(2);
+        let by_work = rows.div_ceil(CHUNK_ROWS).next_multiple_of(2).min(LANES);
+        let by_memory = match held.div_ceil(CHUNK_HELD) {
+            few @ 0..LANES => few,
+            many => many.next_multiple_of(LANES),
+        };
+        let chunks = by_work.max(by_memory);
         Self { total, chunk: total.div_ceil(chunks).next_multiple_of(GRAIN) }
     }
 
@@ -74,7 +117,7 @@ mod tests {
     fn chunks_cover_the_batch_and_end_on_the_grain() {
         for total in [0, 1, 7, 1000, 4096, 4097, 5000, 8192, 1 << 20, (1 << 20) + 17] {
             for bytes in [16, 500, 4000, 1 << 24] {
-                let plan = Plan::new(total, bytes);
+                let plan = Plan::new(total, Load { rows: bytes, held: bytes.div_ceil(5) });
                 let mut next = 0;
                 for range in plan.chunks() {
                     assert_eq!(range.start, next);
@@ -89,10 +132,15 @@ mod tests {
 
     #[test]
     fn large_batches_are_led_by_both_parties() {
-        let plan = Plan::new(1 << 20, 500);
-        assert!(plan.chunks().len() >= 32, "{plan:?}");
-        assert!(plan.chunks().all(|r| r.len() * 500 <= 2 * CHUNK_BYTES), "{plan:?}");
+        let load = Load { rows: 600, held: 120 };
+        let plan = Plan::new(1 << 20, load);
+        assert!(plan.chunks().len() == 8 && plan.chunks().all(|r| r.len() <= 1 << 17), "{plan:?}");
+        assert!(plan.chunks().all(|r| r.len() * load.held <= CHUNK_HELD), "{plan:?}");
+        for (total, chunks) in [(3000, 1), (4000, 2), (13_000, 2), (20_000, 4), (500_000, 4)] {
+            assert_eq!(Plan::new(total, load).chunks().len(), chunks, "{total}");
+        }
         // A wide row (ArgMax over a thousand classes) must not make a huge chunk.
-        assert!(Plan::new(4096, 250_000).chunks().all(|r| r.len() <= 64));
+        let wide = Plan::new(4096, Load::held(250_000));
+        assert!(wide.chunks().all(|r| r.len() <= 64));
     }
 }

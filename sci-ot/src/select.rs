@@ -14,7 +14,7 @@
 use crate::cot::{self, Elements};
 use crate::kind::OtKind;
 use crate::peer::{Lane, Peer, Role};
-use crate::plan::Plan;
+use crate::plan::{Load, Plan};
 use sci_core::{BitShares, Bits, Block, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
 use zeroize::Zeroizing;
 
@@ -43,7 +43,7 @@ fn same_len<D: Domain>(bits: &Bits, x: &Shares<D>) -> Result<()> {
 }
 
 fn mux_plan(n: usize) -> Plan {
-    Plan::new(n, MUX_ROW_BYTES)
+    Plan::new(n, Load::held(MUX_ROW_BYTES))
 }
 
 /// The cost of [`mux`].
@@ -223,7 +223,7 @@ pub fn b2a<D: Domain>(peer: &mut Peer, domain: D, bits: &BitShares) -> Result<Sh
 }
 
 fn b2a_plan(n: usize) -> Plan {
-    Plan::new(n, MUX_ROW_BYTES / 2)
+    Plan::new(n, Load::held(MUX_ROW_BYTES / 2))
 }
 
 /// The cost of [`b2a`].

@@ -25,10 +25,14 @@ use crate::kind::OtKind;
 use crate::one_of_n::{First, Messages};
 use crate::peer::{Lane, Role};
 use sci_core::{Bits, Block, Cost, Error, Result};
+use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// Random OTs whose pads are computed at once.
 const TILE: usize = 512;
+
+/// Random OTs of each direction that are held at once: a quarter of a MiB.
+const BLOCK: usize = 1 << 13;
 
 /// How many triples a step consumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,33 +118,15 @@ impl Stock {
 
     fn from_random(lane: &mut Lane, need: Need) -> Result<Self> {
         let n = need.random_cots(OtKind::Silent);
-        lane.prepare(n, n)?;
-        lane.send.extend_random(&mut lane.stream, n)?;
-        let a = lane.recv.extend_random(&mut lane.stream, n, &mut lane.prg)?;
-        let zeros = || Bits::zeros(n);
+        let (mut a, zeros) = (Bits::default(), || Bits::zeros(n));
         let (mut factors, mut products) = ([zeros(), zeros()], [zeros(), zeros()]);
-        let mut pads = Zeroizing::new([[Block::ZERO; 2]; TILE]);
-        let mut chosen = Zeroizing::new([Block::ZERO; TILE]);
-        for first in (0..n).step_by(TILE) {
-            let count = TILE.min(n - first);
-            let (pads, chosen) = (&mut pads[..count], &mut chosen[..count]);
-            lane.send.cot_pads(first, pads);
-            lane.recv.cot_pads(first, chosen);
-            for (w, (pads, chosen)) in pads.chunks(64).zip(chosen.chunks(64)).enumerate() {
-                let mut words = [0u64; 4];
-                for (i, ([zero, one], chosen)) in pads.iter().zip(chosen).enumerate() {
-                    let factor = zero.0[0] ^ one.0[0];
-                    let shares = zero.0[0] ^ chosen.0[0];
-                    words[0] |= (factor & 1) << i;
-                    words[1] |= (factor >> 1 & 1) << i;
-                    words[2] |= (shares & 1) << i;
-                    words[3] |= (shares >> 1 & 1) << i;
-                }
-                let at = first / 64 + w;
-                for (t, plane) in factors.iter_mut().chain(&mut products).enumerate() {
-                    plane.words_mut()[at] = words[t];
-                }
-            }
+        lane.announce(n, n);
+        for first in (0..n).step_by(BLOCK) {
+            let count = BLOCK.min(n - first);
+            lane.prepare(count, count)?;
+            lane.send.extend_random(&mut lane.stream, count)?;
+            a.extend(&lane.recv.extend_random(&mut lane.stream, count, &mut lane.prg)?);
+            cross_terms(lane, first..first + count, &mut factors, &mut products);
         }
         for (product, factor) in products.iter_mut().zip(&factors) {
             let own = a.words().iter().zip(factor.words());
@@ -235,32 +221,59 @@ impl Stock {
         let [sixteens, eights] = self.need.messages(first_group);
         let (bytes16, bytes8) = bytes.split_at(sixteens.wire_len());
         let bit = |bits: &Bits, i: usize| u64::from(bits.get(i));
-        let mut low = Bits::zeros(sixteens.count);
-        let mut high = Bits::zeros(sixteens.count);
-        {
+        let products = {
             let ([a0, a1], [b0, b1]) = (self.halves(0), self.halves(1));
             let choice = |i| bit(&a0, i) | bit(&b0, i) << 1 | bit(&a1, i) << 2 | bit(&b1, i) << 3;
-            sixteens.read_short(ot, choice, bytes16, |i, m| {
-                low.words_mut()[i / 64] |= (m & 1) << (i % 64);
-                high.words_mut()[i / 64] |= (m >> 1) << (i % 64);
-            })?;
-        }
+            sixteens.read_short(ot, choice, bytes16)?
+        };
+        let [mut low, high] = two_planes(products)?;
         low.extend(&high.slice(0..self.need.singles - sixteens.count));
         self.single[2] = low;
 
-        let mut products = [Bits::zeros(self.need.pairs), Bits::zeros(self.need.pairs)];
-        {
-            let [a, b, b2, ..] = &self.pair;
-            let choice = |i| bit(a, i) | bit(b, i) << 1 | bit(b2, i) << 2;
-            eights.read_short(ot, choice, bytes8, |i, m| {
-                products[0].words_mut()[i / 64] |= (m & 1) << (i % 64);
-                products[1].words_mut()[i / 64] |= (m >> 1) << (i % 64);
-            })?;
-        }
-        let [c, c2] = products;
+        let [a, b, b2, ..] = &self.pair;
+        let choice = |i| bit(a, i) | bit(b, i) << 1 | bit(b2, i) << 2;
+        let [c, c2] = two_planes(eights.read_short(ot, choice, bytes8)?)?;
         (self.pair[3], self.pair[4]) = (c, c2);
         Ok(())
     }
+}
+
+/// The sender's factors and this party's shares of both products with the receiver's, of the latest extension: for
+/// the instances `range` of all.
+fn cross_terms(
+    lane: &Lane,
+    range: Range<usize>,
+    factors: &mut [Bits; 2],
+    products: &mut [Bits; 2],
+) {
+    let mut pads = Zeroizing::new([[Block::ZERO; 2]; TILE]);
+    let mut chosen = Zeroizing::new([Block::ZERO; TILE]);
+    for first in range.clone().step_by(TILE) {
+        let count = TILE.min(range.end - first);
+        let (pads, chosen) = (&mut pads[..count], &mut chosen[..count]);
+        lane.send.cot_pads(first - range.start, pads);
+        lane.recv.cot_pads(first - range.start, chosen);
+        for (w, (pads, chosen)) in pads.chunks(64).zip(chosen.chunks(64)).enumerate() {
+            let mut words = [0u64; 4];
+            for (i, ([zero, one], chosen)) in pads.iter().zip(chosen).enumerate() {
+                let factor = zero.0[0] ^ one.0[0];
+                let shares = zero.0[0] ^ chosen.0[0];
+                words[0] |= (factor & 1) << i;
+                words[1] |= (factor >> 1 & 1) << i;
+                words[2] |= (shares & 1) << i;
+                words[3] |= (shares >> 1 & 1) << i;
+            }
+            let at = first / 64 + w;
+            for (t, plane) in factors.iter_mut().chain(&mut *products).enumerate() {
+                plane.words_mut()[at] = words[t];
+            }
+        }
+    }
+}
+
+/// The planes of two-bit messages.
+fn two_planes(planes: Vec<Bits>) -> Result<[Bits; 2]> {
+    planes.try_into().map_err(|_| Error::misuse("two planes of two-bit messages"))
 }
 
 /// Triples of a finished deal, given out plane by plane: every AND of `n` bits takes the next ones.

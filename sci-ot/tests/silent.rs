@@ -193,7 +193,11 @@ fn transfer(settings: Settings, messages: Messages, shared: bool) -> [Vec<u64>; 
                     let choices = Choices { planes: (0..log_n).map(plane).collect() };
                     lane.recv.extend_one_of_n(&mut lane.stream, &[choices])?;
                     let wire = lane.stream.recv("messages", messages.wire_len())?;
-                    messages.read_short(&*lane.recv, choice, &wire, |i, m| got[i] = m)?;
+                    let planes = messages.read_short(&*lane.recv, choice, &wire)?;
+                    for (i, got) in got.iter_mut().enumerate() {
+                        let bit = |t: usize| u64::from(planes[t].get(i)) << t;
+                        *got = (0..bits as usize).map(bit).sum();
+                    }
                 }
             }
             Ok(got)

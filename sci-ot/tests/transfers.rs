@@ -177,8 +177,10 @@ fn one_of_n_short_and_long_messages_over(ot: OtKind) {
                         let pick = |i| choice(g, i);
                         let mut values = Vec::new();
                         if bits <= 2 {
-                            let sink = |_, m: u64| values.push(u128::from(m));
-                            messages.read_short(&*lane.recv, pick, &wire, sink)?;
+                            let planes = messages.read_short(&*lane.recv, pick, &wire)?;
+                            let bit = |i: usize, t: usize| u128::from(planes[t].get(i)) << t;
+                            let value = |i| (0..planes.len()).map(|t| bit(i, t)).sum::<u128>();
+                            values.extend((0..messages.count).map(value));
                         } else {
                             values = messages.read_long(&*lane.recv, pick, &wire)?;
                         }

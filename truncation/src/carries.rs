@@ -6,11 +6,12 @@
 //! triples.
 
 use millionaires::compare::{
-    Comparison, Outcome, Relation, compare_cost, compare_lane, complement, row_bytes,
+    Comparison, Outcome, Relation, compare_cost, compare_lane, complement, load,
 };
 use sci_core::{Bits, Cost, Error, Party, Result};
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
+use sci_ot::plan::Load;
 use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
 
@@ -74,7 +75,7 @@ pub(crate) fn carries_cost(
     Ok(compare_cost(n, &jobs(bits, low), settings, 1, leader)? + join.in_rounds(1))
 }
 
-/// Bytes of OT rows that one element of [`carries_lane`] occupies.
-pub(crate) fn carries_row_bytes(bits: u32, low: u32, settings: Settings) -> usize {
-    row_bytes(&jobs(bits, low), settings)
+/// What one element of [`carries_lane`] takes.
+pub(crate) fn carries_load(bits: u32, low: u32, settings: Settings) -> Load {
+    load(&jobs(bits, low), settings)
 }

@@ -26,7 +26,7 @@ use sci_ot::chosen::{Choices, Group};
 use sci_ot::cot::Elements;
 use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
-use sci_ot::plan::Plan;
+use sci_ot::plan::{Load, Plan};
 use sci_ot::select::{b2a_lane, b2a_lane_cost};
 use sci_ot::{Lane, Peer, Role};
 use zeroize::Zeroizing;
@@ -104,13 +104,13 @@ impl<D: SignDomain> Divisor<D> {
         Messages { group: 0, count, log_n: self.log_cases(), bits, first: First::Sent }
     }
 
-    fn row_bytes(&self, settings: Settings, precision: Precision) -> usize {
-        let small = self.small.msb_row_bytes(settings, Precision::Full);
+    fn load(&self, settings: Settings, precision: Precision) -> Load {
+        let small = self.small.msb_load(settings, Precision::Full);
         let sign = match self.sign {
-            Sign::Unknown => self.domain.msb_row_bytes(settings, precision),
-            _ => 0,
+            Sign::Unknown => self.domain.msb_load(settings, precision),
+            _ => Load::held(0),
         };
-        sign.max(self.comparisons() * small) + 32
+        sign.or(small.times(self.comparisons())).and(256)
     }
 
     /// corr in {-1, 0, 1} from the three signs.
@@ -132,7 +132,7 @@ pub fn divide<D: SignDomain>(
 ) -> Result<Shares<D>> {
     let domain = x.domain();
     let divisor = Divisor::new(domain, d, sign)?;
-    let plan = Plan::new(x.len(), divisor.row_bytes(peer.settings(), precision));
+    let plan = Plan::new(x.len(), divisor.load(peer.settings(), precision));
     peer.map_shares(&plan, domain, |lane, range| {
         divide_on(lane, &divisor, &x.values()[range], precision)
     })
@@ -301,7 +301,7 @@ pub fn divide_cost<D: SignDomain>(
 ) -> Result<Cost> {
     divide_lane_cost(1, domain, d, sign, precision, settings, Party::Server)?;
     let by = Divisor::new(domain, d, sign)?;
-    let plan = Plan::new(n, by.row_bytes(settings, precision));
+    let plan = Plan::new(n, by.load(settings, precision));
     Ok(plan.cost(|n, leader| {
         divide_lane_cost(n, domain, d, sign, precision, settings, leader).unwrap_or_default()
     }))

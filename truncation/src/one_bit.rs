@@ -20,21 +20,21 @@
 use crate::Sign;
 use crate::carries::{carry_job, carry_lane};
 use crate::truncate::{by_tops_lane, by_tops_lane_cost, shifted};
-use millionaires::compare::{compare_cost, row_bytes};
+use millionaires::compare::{compare_cost, load};
 use sci_core::{Cost, Domain, Party, Result, Ring};
 use sci_ot::Lane;
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
-use sci_ot::plan::Plan;
+use sci_ot::plan::{Load, Plan};
 use sci_ot::select::{b2a_lane, b2a_lane_cost};
 use zeroize::Zeroizing;
 
 pub(crate) fn plan(n: usize, ring: Ring, sign: Sign, settings: Settings) -> Plan {
     let compared = match sign {
-        Sign::Unknown => row_bytes(&carry_job(ring.bits()), settings),
-        Sign::NonNegative | Sign::Negative => 0,
+        Sign::Unknown => load(&carry_job(ring.bits()), settings),
+        Sign::NonNegative | Sign::Negative => Load::held(0),
     };
-    Plan::new(n, compared + 16)
+    Plan::new(n, compared.and(32))
 }
 
 /// The truncation on one lane, for 0 < shift < l.

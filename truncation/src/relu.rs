@@ -22,7 +22,7 @@
 //! digits of the longer piece.
 
 use crate::Sign;
-use crate::carries::{Carries, carries_cost, carries_lane, carries_row_bytes};
+use crate::carries::{Carries, carries_cost, carries_lane, carries_load};
 use crate::truncate::{Rings, by_tops_lane, by_tops_lane_cost, narrowed, reduced_lane};
 use millionaires::Precision;
 use sci_core::{Bits, Cost, Domain, Party, Result, Ring, Shares};
@@ -54,7 +54,7 @@ impl Widths {
     }
 
     fn plan(self, n: usize, shift: u32, settings: Settings) -> Plan {
-        Plan::new(n, carries_row_bytes(self.inner.bits() - 1, shift, settings) + 64)
+        Plan::new(n, carries_load(self.inner.bits() - 1, shift, settings).and(96))
     }
 }
 

@@ -17,13 +17,11 @@
 //!
 //! [`truncate_with`] also offers what other systems have, the same without c ([`Exactness::OneBitError`]).
 
-use crate::carries::{
-    Carries, carries_cost, carries_lane, carries_row_bytes, carry_job, carry_lane,
-};
+use crate::carries::{Carries, carries_cost, carries_lane, carries_load, carry_job, carry_lane};
 use crate::one_bit::{self, one_bit_lane, one_bit_lane_cost};
 use crate::{Exactness, Product, Sign, minus_two, products_lane};
 use millionaires::Precision;
-use millionaires::compare::{compare_cost, row_bytes};
+use millionaires::compare::{compare_cost, load};
 use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
 use sci_ot::cot::{self, Elements};
 use sci_ot::peer::Settings;
@@ -122,10 +120,10 @@ fn plan(
     match exactness {
         Exactness::Faithful => {
             let compared = match sign {
-                Sign::Unknown => carries_row_bytes(ring.bits(), shift, settings),
-                Sign::NonNegative | Sign::Negative => row_bytes(&carry_job(shift), settings),
+                Sign::Unknown => carries_load(ring.bits(), shift, settings),
+                Sign::NonNegative | Sign::Negative => load(&carry_job(shift), settings),
             };
-            Plan::new(n, compared + 32)
+            Plan::new(n, compared.and(64))
         }
         Exactness::OneBitError => one_bit::plan(n, ring, sign, settings),
     }

@@ -24,7 +24,9 @@ mod shape;
 mod tree;
 
 use sci_core::{Bits, Cost, Error, Party, Result};
+use sci_ot::OtKind;
 use sci_ot::peer::Settings;
+use sci_ot::plan::Load;
 use sci_ot::triple::{self, Stock, Supply};
 use sci_ot::{Lane, Role};
 use shape::Shape;
@@ -74,14 +76,21 @@ pub struct Outcome {
     pub equal: Bits,
 }
 
-/// Bytes of OT rows that one instance occupies: what a [`sci_ot::plan::Plan`] divides memory by.
-pub fn row_bytes(jobs: &[Comparison], settings: Settings) -> usize {
-    Shape::new(jobs, settings, 1).map_or(64, |shape| {
-        // Singles are two to a 1-of-16 OT: an even sample keeps the quotient exact. Random OTs of
-        // triples are gone when the leaves begin.
-        let triples = 16 * shape.need(2).random_cots(settings.ot);
-        settings.ot.memory(&shape.groups(2)).max(triples) / 2
-    })
+/// What one instance takes, for a [`sci_ot::plan::Plan`].
+pub fn load(jobs: &[Comparison], settings: Settings) -> Load {
+    let Ok(shape) = Shape::new(jobs, settings, 1) else { return Load::held(64) };
+    // Singles are two to a 1-of-16 OT: an even sample keeps the quotient exact.
+    let rows = settings.ot.memory(&shape.groups(2)) / 2;
+    let held = match settings.ot {
+        // The rows and the frame that they travel in.
+        OtKind::Iknp => 2 * rows,
+        // Rows are held for a block at a time; what stays are messages, inputs, and the bits of leaves and triples.
+        OtKind::Silent => {
+            let triples = 16 * shape.need(1).random_cots(settings.ot);
+            shape.message_bytes(64) / 64 + 8 * jobs.len() + triples / 16 + shape.ots(1) / 4
+        }
+    };
+    Load { rows, held }
 }
 
 /// The cost of [`compare_lane`] for `n` instances when `leader` leads.

@@ -7,6 +7,10 @@ use sci_ot::chosen::Group;
 use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
 use sci_ot::triple::Need;
+use std::ops::Range;
+
+/// Correlated OTs of a block: half a MiB of rows, which stay in the second cache level with what is made of them.
+const BLOCK_OTS: usize = 1 << 15;
 
 /// One digit of one comparison, or of a pair of twins.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +135,22 @@ impl Shape {
             .map(|group| Group { log_n: group[0].width, count: group.len() * n })
             .chain(self.need(n).groups(self.ot))
             .collect()
+    }
+
+    /// OT instances of the leaves, as correlated OTs: what an engine without such blocks takes at once.
+    pub(super) fn ots(&self, n: usize) -> usize {
+        let leaves = self.leaves.iter();
+        leaves.map(|group| group[0].width as usize * group.len() * n).sum()
+    }
+
+    /// The blocks of a batch of n instances. With IKNP, whose extensions have triples beside the leaves, it is one.
+    pub(super) fn blocks(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let block = match self.ot {
+            OtKind::Iknp => n,
+            // Whole words of every plane, so that blocks take as many bytes as all at once.
+            OtKind::Silent => (BLOCK_OTS / self.ots(1).max(1) / 64).max(1) * 64,
+        };
+        (0..n).step_by(block.max(1)).map(move |first| first..(first + block).min(n))
     }
 
     /// The messages of the leaves, group by group.

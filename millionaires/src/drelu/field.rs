@@ -17,12 +17,13 @@
 //! ceil(log2 n) + 1 bits.
 
 use super::{Precision, SignDomain};
-use crate::compare::{Comparison, compare_cost, compare_lane, complement, row_bytes};
+use crate::compare::{Comparison, compare_cost, compare_lane, complement, load};
 use sci_core::{Bits, Cost, Domain, Error, Field, Party, Result};
 use sci_ot::OtKind;
 use sci_ot::chosen::{Choices, Group};
 use sci_ot::one_of_n::{First, Messages};
 use sci_ot::peer::Settings;
+use sci_ot::plan::Load;
 use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
 
@@ -93,8 +94,8 @@ impl SignDomain for Field {
         Ok(compare + last.in_rounds(2))
     }
 
-    fn msb_row_bytes(self, settings: Settings, _: Precision) -> usize {
-        row_bytes(&jobs(self), settings)
+    fn msb_load(self, settings: Settings, _: Precision) -> Load {
+        load(&jobs(self), settings)
     }
 }
 
@@ -130,9 +131,6 @@ fn follow(lane: &mut Lane, n: usize, planes: Vec<Bits>) -> Result<Bits> {
         return Err(Error::misuse("two comparisons have two outcomes"));
     };
     let choice = |i: usize| u64::from(wrap.get(i)) | u64::from(d.get(i)) << 1;
-    let mut sign = Bits::zeros(n);
-    last.read_short(&*lane.recv, choice, &bytes, |i, bit| {
-        sign.words_mut()[i / 64] |= bit << (i % 64);
-    })?;
-    Ok(sign)
+    let mut planes = last.read_short(&*lane.recv, choice, &bytes)?;
+    Ok(planes.pop().unwrap_or_default())
 }

@@ -8,7 +8,7 @@ mod ring;
 
 use sci_core::{BitShares, Bits, Cost, Domain, Party, Result, Shares};
 use sci_ot::peer::Settings;
-use sci_ot::plan::Plan;
+use sci_ot::plan::{Load, Plan};
 use sci_ot::{Lane, Peer};
 
 /// How many low bits of the shares hold the value: |x| < 2^(k-1).
@@ -47,7 +47,7 @@ pub trait SignDomain: Domain {
     ) -> Result<Cost>;
 
     /// Bytes of OT rows that one element occupies.
-    fn msb_row_bytes(self, settings: Settings, precision: Precision) -> usize;
+    fn msb_load(self, settings: Settings, precision: Precision) -> Load;
 }
 
 /// 1{x >= 0} on one lane: the sign bit, flipped by the server.
@@ -68,7 +68,7 @@ pub fn drelu_lane<D: SignDomain>(
 }
 
 fn plan<D: SignDomain>(n: usize, domain: D, settings: Settings, precision: Precision) -> Plan {
-    Plan::new(n, domain.msb_row_bytes(settings, precision))
+    Plan::new(n, domain.msb_load(settings, precision))
 }
 
 /// XOR shares of 1{x >= 0} for a batch.

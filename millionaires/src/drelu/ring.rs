@@ -5,9 +5,10 @@
 //! whose input either party can lead with. l = 1 needs no message.
 
 use super::{Precision, SignDomain};
-use crate::compare::{Comparison, Relation, compare_cost, compare_lane, complement, row_bytes};
+use crate::compare::{Comparison, Relation, compare_cost, compare_lane, complement, load};
 use sci_core::{Bits, Cost, Error, Party, Result, Ring};
 use sci_ot::peer::Settings;
+use sci_ot::plan::Load;
 use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
 
@@ -59,10 +60,10 @@ impl SignDomain for Ring {
         compare_cost(n, &carry(ring), settings, 0, leader)
     }
 
-    fn msb_row_bytes(self, settings: Settings, precision: Precision) -> usize {
+    fn msb_load(self, settings: Settings, precision: Precision) -> Load {
         match narrowed(self, precision) {
-            Ok(ring) if ring.bitwidth().get() > 1 => row_bytes(&carry(ring), settings),
-            _ => 1,
+            Ok(ring) if ring.bitwidth().get() > 1 => load(&carry(ring), settings),
+            _ => Load::held(1),
         }
     }
 }

@@ -53,7 +53,7 @@ pub use mux::{Limits, Traffic};
 pub(crate) use mux::{Mux, Shared};
 pub use permits::{Permit, Permits};
 pub use pool::Frame;
-pub use stream::{Stream, SuspendedDepth};
+pub use stream::{Fork, Stream, SuspendedDepth};
 
 #[cfg(test)]
 mod hostile_tests;

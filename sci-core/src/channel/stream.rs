@@ -54,6 +54,15 @@ pub struct SuspendedDepth {
     sent: u32,
 }
 
+/// Where a stream was before steps that do not depend on each other ([`Stream::fork`]).
+#[derive(Debug)]
+#[must_use = "the rounds of the branches count once they are joined"]
+pub struct Fork {
+    start: SuspendedDepth,
+    depth: u32,
+    sent: u32,
+}
+
 impl Stream {
     pub(super) fn new(id: u16, mux: Arc<Mux>) -> Self {
         Self { id, mux, depth: 0, sent: 0, permits: None, permit: None, told: false }
@@ -173,6 +182,26 @@ impl Stream {
         let chain = self.depth();
         (self.depth, self.sent) = (suspended.depth, suspended.sent);
         chain
+    }
+
+    /// Begins steps that do not depend on each other, although they follow each other on the stream: the blocks of
+    /// a batch, say. Their rounds count as those of the longest, as it is in time if none is waited for.
+    pub fn fork(&self) -> Fork {
+        let start = SuspendedDepth { depth: self.depth, sent: self.sent };
+        Fork { start, depth: self.depth, sent: self.sent }
+    }
+
+    /// Begins the next of these steps: the stream is where it was at the fork.
+    pub fn branch(&mut self, fork: &mut Fork) {
+        fork.depth = fork.depth.max(self.depth);
+        fork.sent = fork.sent.max(self.sent);
+        (self.depth, self.sent) = (fork.start.depth, fork.start.sent);
+    }
+
+    /// Ends them: what follows depends on all.
+    pub fn join(&mut self, mut fork: Fork) {
+        self.branch(&mut fork);
+        (self.depth, self.sent) = (fork.depth, fork.sent);
     }
 
     /// What has travelled on this stream.

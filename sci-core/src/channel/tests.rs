@@ -162,6 +162,35 @@ fn crossing_messages_are_one_round() {
 }
 
 #[test]
+fn branches_count_as_the_longest() {
+    let party = |mut session: Session| {
+        let me = session.party().index();
+        let stream = session.stream();
+        // The client asks three times before it reads an answer; the server answers one after the other.
+        let mut fork = stream.fork();
+        for _ in 0..3 {
+            stream.branch(&mut fork);
+            if me == 1 {
+                stream.send(&[1; 5]).unwrap();
+            } else {
+                stream.recv("question", 5).unwrap();
+                stream.send(&[2; 7]).unwrap();
+            }
+        }
+        if me == 1 {
+            (0..3).for_each(|_| assert_eq!(stream.recv("answer", 7).unwrap()[..], [2; 7]));
+        }
+        stream.join(fork);
+        assert_eq!(stream.depth(), 2);
+        // What follows depends on the answers.
+        stream.send(&[3]).unwrap();
+        stream.recv("after", 1).unwrap();
+        assert_eq!(stream.depth(), 3);
+    };
+    run_pair(party, party);
+}
+
+#[test]
 fn lanes_overlap_and_count_as_the_slowest() {
     let party = |mut session: Session| {
         let me = session.party().index();

@@ -147,6 +147,10 @@ impl CotSender for SilentOtSender {
         self.pool.lock().stock_up(stream, n.saturating_sub(self.rows.ready))
     }
 
+    fn announce(&mut self, n: usize) {
+        self.pool.lock().announce(n.saturating_sub(self.rows.ready));
+    }
+
     fn taken(&self) -> u64 {
         self.pool.lock().taken() - self.rows.ready as u64
     }
@@ -268,6 +272,14 @@ impl CotReceiver for SilentOtReceiver {
 
     fn expand(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
         self.pool.lock().stock_up(stream, n.saturating_sub(self.rows.ready))
+    }
+
+    fn announce(&mut self, n: usize) {
+        self.pool.lock().announce(n.saturating_sub(self.rows.ready));
+    }
+
+    fn refills(&self, n: usize) -> bool {
+        self.pool.lock().refills(n.saturating_sub(self.rows.ready))
     }
 
     fn taken(&self) -> u64 {

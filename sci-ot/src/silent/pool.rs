@@ -65,6 +65,8 @@ pub(super) struct Pool<S> {
     stock: Stock,
     /// How many of those at hand were asked for beforehand: while they last, workers rest.
     reserved: usize,
+    /// How many of those to come are parts of the same extension.
+    announced: usize,
 }
 
 /// The trees and the table of a round.
@@ -107,6 +109,7 @@ impl<S: Side> Pool<S> {
             work: Work::new(),
             stock: Stock::default(),
             reserved: 0,
+            announced: 0,
         }
     }
 
@@ -126,10 +129,22 @@ impl<S: Side> Pool<S> {
             self.take_more(stream, out)
         };
         self.reserved = self.reserved.saturating_sub(out.len());
+        self.announced = self.announced.saturating_sub(out.len());
         if self.round.is_some() {
             self.terms.bell.ring();
         }
         taken
+    }
+
+    /// The next `n` are taken for one purpose, although in parts.
+    pub(super) fn announce(&mut self, n: usize) {
+        self.announced = n;
+    }
+
+    /// Whether messages come with taking `n` now. What workers have done meanwhile makes no difference.
+    pub(super) fn refills(&self, n: usize) -> bool {
+        let left = self.round.as_ref().map_or(0, |round| round.trees_left() << round.set.depth);
+        n > self.stock.len() + left
     }
 
     /// How many have been taken so far.
@@ -200,8 +215,9 @@ impl<S: Side> Pool<S> {
             if out.is_empty() {
                 return Ok(());
             }
+            let more = out.len().max(self.announced);
             match &mut self.round {
-                None if self.terms.growth.iknp_serves(self.served, out.len()) => {
+                None if self.terms.growth.iknp_serves(self.served, more) => {
                     // Whole blocks of rows: a ragged end costs more than it saves.
                     let rows = out.len().next_multiple_of(128);
                     self.side.bootstrap(stream, self.stock.add(rows))?;
