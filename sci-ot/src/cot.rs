@@ -54,18 +54,35 @@ pub fn apply<D: Domain>(
     choices: &Bits,
     messages: &[u64],
 ) -> Elements {
-    let mut shares = Zeroizing::new(Vec::with_capacity(messages.len()));
+    let mut shares = chosen_elements(ot, domain, first, messages.len());
+    correct_chosen(domain, choices, messages, &mut shares);
+    shares
+}
+
+/// Receiver, after `extend_cot`: the chosen pads as elements, which are all that has to be kept of the extension until
+/// the corrections are there ([`correct_chosen`]).
+pub fn chosen_elements<D: Domain>(
+    ot: &(impl CotReceiver + ?Sized),
+    domain: D,
+    first: usize,
+    n: usize,
+) -> Elements {
+    let mut shares = Zeroizing::new(Vec::with_capacity(n));
     let mut pads = [Block::ZERO; TILE];
-    let mut choice = choices.iter();
-    for (tile, chunk) in messages.chunks(TILE).enumerate() {
-        let pads = &mut pads[..chunk.len()];
-        ot.cot_pads(first + tile * TILE, pads);
-        for ((message, pad), c) in chunk.iter().zip(&*pads).zip(&mut choice) {
-            shares.push(domain.add(element(domain, *pad), message & c.wrapping_neg()));
-        }
+    for start in (0..n).step_by(TILE) {
+        let pads = &mut pads[..TILE.min(n - start)];
+        ot.cot_pads(first + start, pads);
+        shares.extend(pads.iter().map(|pad| element(domain, *pad)));
     }
     pads.zeroize();
     shares
+}
+
+/// Receiver: from the chosen pads to s_j + c_j corr_j.
+pub fn correct_chosen<D: Domain>(domain: D, choices: &Bits, messages: &[u64], shares: &mut [u64]) {
+    for ((share, message), c) in shares.iter_mut().zip(messages).zip(choices.iter()) {
+        *share = domain.add(*share, message & c.wrapping_neg());
+    }
 }
 
 /// Sends elements at exactly `domain.bits()` bits each.

@@ -73,7 +73,29 @@ fn signed_by<D: Domain>(domain: D, x: u64, bit: u64) -> u64 {
 /// As [`mux`].
 pub fn mux_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits, x: &[u64]) -> Result<Elements> {
     lane.prepare(x.len(), x.len())?;
-    lane.recv.extend_cot(&mut lane.stream, bits)?;
+    mux_choose(lane, bits)?;
+    mux_chosen(lane, domain, bits, x)
+}
+
+/// The first half of [`mux_lane`], for which x need not be known yet: sends this party's choices. Other messages of the
+/// same flight may follow. The lane must be prepared ([`Lane::prepare`]).
+///
+/// # Errors
+/// As [`mux`].
+pub fn mux_choose(lane: &mut Lane, bits: &Bits) -> Result<()> {
+    lane.recv.extend_cot(&mut lane.stream, bits)
+}
+
+/// The second half of [`mux_lane`].
+///
+/// # Errors
+/// As [`mux`].
+pub fn mux_chosen<D: Domain>(
+    lane: &mut Lane,
+    domain: D,
+    bits: &Bits,
+    x: &[u64],
+) -> Result<Elements> {
     lane.send.extend_cot(&mut lane.stream, x.len())?;
     let correlations = correlations(domain, bits, x);
     let (sent, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
@@ -245,24 +267,58 @@ pub fn b2a_lane_cost<D: Domain>(ot: OtKind, n: usize, domain: D, leader: Party) 
 /// # Errors
 /// As [`b2a`].
 pub fn b2a_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
-    let minus_two = domain.from_signed(-2);
     match lane.role() {
         Role::Sender => {
-            let correlations: Elements =
-                Zeroizing::new(bits.iter().map(|b| minus_two & b.wrapping_neg()).collect());
-            let mut y =
-                cot::send_correlated(&mut lane.stream, &mut *lane.send, domain, &correlations)?;
-            for (y, b) in y.iter_mut().zip(bits.iter()) {
-                *y = domain.sub(domain.reduce(b), *y);
-            }
-            Ok(y)
+            lane.send.extend_cot(&mut lane.stream, bits.len())?;
+            b2a_answer(lane, domain, bits)
         }
         Role::Receiver => {
-            let mut y = cot::recv_correlated(&mut lane.stream, &mut *lane.recv, domain, bits)?;
-            for (y, b) in y.iter_mut().zip(bits.iter()) {
-                *y = domain.add(domain.reduce(b), *y);
-            }
-            Ok(y)
+            let pads = b2a_ask(lane, domain, bits)?;
+            b2a_read(lane, domain, bits, pads)
         }
     }
+}
+
+/// The sender's part of [`b2a_lane`] once the choices are there: one message.
+///
+/// # Errors
+/// As [`b2a`].
+pub fn b2a_answer<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
+    let minus_two = domain.from_signed(-2);
+    let correlations: Elements =
+        Zeroizing::new(bits.iter().map(|b| minus_two & b.wrapping_neg()).collect());
+    let (mut y, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
+    cot::send_elements(&mut lane.stream, domain, &messages)?;
+    for (y, b) in y.iter_mut().zip(bits.iter()) {
+        *y = domain.sub(domain.reduce(b), *y);
+    }
+    Ok(y)
+}
+
+/// The receiver's first part of [`b2a_lane`]: sends its choices, and returns what it keeps of the OTs. Others may be
+/// extended before [`b2a_read`].
+///
+/// # Errors
+/// As [`b2a`].
+pub fn b2a_ask<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
+    lane.recv.extend_cot(&mut lane.stream, bits)?;
+    Ok(cot::chosen_elements(&*lane.recv, domain, 0, bits.len()))
+}
+
+/// The receiver's second part: the answer.
+///
+/// # Errors
+/// As [`b2a`].
+pub fn b2a_read<D: Domain>(
+    lane: &mut Lane,
+    domain: D,
+    bits: &Bits,
+    mut pads: Elements,
+) -> Result<Elements> {
+    let messages = cot::recv_elements(&mut lane.stream, domain, "COT corrections", bits.len())?;
+    cot::correct_chosen(domain, bits, &messages, &mut pads);
+    for (y, b) in pads.iter_mut().zip(bits.iter()) {
+        *y = domain.add(domain.reduce(b), *y);
+    }
+    Ok(pads)
 }

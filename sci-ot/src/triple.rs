@@ -324,6 +324,19 @@ impl Supply {
         singles: &[[&Bits; 2]],
         pairs: &[[&Bits; 3]],
     ) -> Result<(Vec<Bits>, Vec<[Bits; 2]>)> {
+        self.open(lane, singles, pairs)?.products(lane)
+    }
+
+    /// The first half of [`Supply::and`]: sends this party's openings. Other messages of the same flight may follow.
+    ///
+    /// # Errors
+    /// As [`Supply::and`].
+    pub fn open(
+        &mut self,
+        lane: &mut Lane,
+        singles: &[[&Bits; 2]],
+        pairs: &[[&Bits; 3]],
+    ) -> Result<Opening> {
         let single_triples =
             singles.iter().map(|s| self.single(s[0].len())).collect::<Result<Vec<_>>>()?;
         let pair_triples =
@@ -337,6 +350,25 @@ impl Supply {
             append_masked(&mut opened, inputs, &triple[..3]);
         }
         lane.stream.send_with(opened.wire_len(), |out| opened.write(out))?;
+        Ok(Opening { opened, singles: single_triples, pairs: pair_triples })
+    }
+}
+
+/// ANDs of which this party has sent its openings, and waits for the peer's.
+#[must_use = "the peer's openings are under way"]
+pub struct Opening {
+    opened: Bits,
+    singles: Vec<[Bits; 3]>,
+    pairs: Vec<[Bits; 5]>,
+}
+
+impl Opening {
+    /// The second half of [`Supply::and`]: receives the peer's openings.
+    ///
+    /// # Errors
+    /// As [`Supply::and`].
+    pub fn products(self, lane: &mut Lane) -> Result<(Vec<Bits>, Vec<[Bits; 2]>)> {
+        let Self { mut opened, singles, pairs } = self;
         {
             let theirs = lane.stream.recv("openings of ANDs", opened.wire_len())?;
             opened.xor_assign(&Bits::read(opened.len(), &theirs)?);
@@ -349,12 +381,12 @@ impl Supply {
             opened.slice(at - n..at)
         };
         let mut outs = Vec::with_capacity(singles.len());
-        for [a, b, c] in single_triples {
+        for [a, b, c] in singles {
             let (e, f) = (next(a.len()), next(a.len()));
             outs.push(product(&e, &f, &a, &b, c, leads));
         }
         let mut pair_outs = Vec::with_capacity(pairs.len());
-        for [a, b, b2, c, c2] in pair_triples {
+        for [a, b, b2, c, c2] in pairs {
             let (e, f, f2) = (next(a.len()), next(a.len()), next(a.len()));
             pair_outs
                 .push([product(&e, &f, &a, &b, c, leads), product(&e, &f2, &a, &b2, c2, leads)]);

@@ -12,6 +12,7 @@ use sci_core::{Bits, Cost, Error, Party, Result};
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Load;
+use sci_ot::triple::{Opening, Supply};
 use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
 
@@ -49,17 +50,57 @@ fn jobs(bits: u32, low: u32) -> [Comparison; 2] {
 
 /// Both carries of the low `bits` of shares, the lower one out of 0 < `low` < `bits` of them.
 pub(crate) fn carries_lane(lane: &mut Lane, x: &[u64], bits: u32, low: u32) -> Result<Carries> {
-    let leads = lane.role() == Role::Sender;
-    let lower = overflow_input(leads, low, x.iter().copied());
-    let upper = overflow_input(leads, bits - low, x.iter().map(|x| x >> low));
-    let (outcomes, mut supply) = compare_lane(lane, &jobs(bits, low), &[&lower, &upper], 1)?;
-    let Ok([Outcome { greater: low, .. }, upper]) = <[Outcome; 2]>::try_from(outcomes) else {
-        return Err(Error::misuse("two comparisons have two outcomes"));
-    };
-    let (carried, _) = supply.and(lane, &[[&upper.equal, &low]], &[])?;
-    let mut all = upper.greater;
-    carried.iter().for_each(|bits| all.xor_assign(bits));
-    Ok(Carries { low, all })
+    let (low, joining) = Pieces::compare(lane, x, bits, low)?.join(lane)?;
+    Ok(Carries { low, all: joining.all(lane)? })
+}
+
+/// Both pieces of the comparison, before they are joined.
+pub(crate) struct Pieces {
+    low: Bits,
+    upper: Outcome,
+    supply: Supply,
+}
+
+impl Pieces {
+    /// As [`carries_lane`], but for its last round.
+    pub(crate) fn compare(lane: &mut Lane, x: &[u64], bits: u32, low: u32) -> Result<Self> {
+        let leads = lane.role() == Role::Sender;
+        let lower = overflow_input(leads, low, x.iter().copied());
+        let upper = overflow_input(leads, bits - low, x.iter().map(|x| x >> low));
+        let (outcomes, supply) = compare_lane(lane, &jobs(bits, low), &[&lower, &upper], 1)?;
+        let Ok([Outcome { greater: low, .. }, upper]) = <[Outcome; 2]>::try_from(outcomes) else {
+            return Err(Error::misuse("two comparisons have two outcomes"));
+        };
+        Ok(Self { low, upper, supply })
+    }
+
+    /// The carry out of the low part.
+    pub(crate) fn low(&self) -> &Bits {
+        &self.low
+    }
+
+    /// Sends this party's half of the AND that joins the pieces. Other messages of the same flight may follow.
+    pub(crate) fn join(self, lane: &mut Lane) -> Result<(Bits, Joining)> {
+        let Self { low, upper, mut supply } = self;
+        let opening = supply.open(lane, &[[&upper.equal, &low]], &[])?;
+        Ok((low, Joining { upper: upper.greater, opening }))
+    }
+}
+
+/// Pieces that are being joined.
+pub(crate) struct Joining {
+    upper: Bits,
+    opening: Opening,
+}
+
+impl Joining {
+    /// The carry out of all bits.
+    pub(crate) fn all(self, lane: &mut Lane) -> Result<Bits> {
+        let mut all = self.upper;
+        let (carried, _) = self.opening.products(lane)?;
+        carried.iter().for_each(|bits| all.xor_assign(bits));
+        Ok(all)
+    }
 }
 
 /// The cost of [`carries_lane`] for n > 0 elements.

@@ -18,19 +18,21 @@
 //!
 //! **Cost** in bits with IKNP: both carries, which is F_MILL on k - 1 bits but for a few triples that are pairs, and
 //! 4 lambda + 2 (k - s) + l: at l = 37, s = 12 and m = 7 4241, 5051 for ReLU and truncation apart. With silent OT
-//! each lambda here is 1: 424 bits at m = 4, 553 apart, and 326 at m = 2, 429 apart. Rounds: 9 + ceil(log2 q), q the
-//! digits of the longer piece.
+//! each lambda here is 1: 424 bits at m = 4, 553 apart, and 326 at m = 2, 429 apart. Rounds: 7 + ceil(log2 q), q the
+//! digits of the longer piece, B2A being beside the last round of the comparison and the first of MUX.
 
 use crate::Sign;
-use crate::carries::{Carries, carries_cost, carries_lane, carries_load};
-use crate::truncate::{Rings, by_tops_lane, by_tops_lane_cost, narrowed, reduced_lane};
+use crate::carries::{Joining, Pieces, carries_cost, carries_load};
+use crate::truncate::{Rings, by_tops_lane, by_tops_lane_cost, narrowed, reduced};
 use millionaires::Precision;
 use sci_core::{Bits, Cost, Domain, Party, Result, Ring, Shares};
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
-use sci_ot::select::{b2a_lane_cost, mux_lane, mux_lane_cost};
-use sci_ot::{Lane, Peer};
+use sci_ot::select::{
+    b2a_answer, b2a_ask, b2a_lane_cost, b2a_read, mux_choose, mux_chosen, mux_lane_cost,
+};
+use sci_ot::{Lane, Peer, Role};
 use zeroize::Zeroizing;
 
 /// The three rings of a case.
@@ -88,21 +90,69 @@ fn checked(ring: Ring, shift: u32, precision: Precision) -> Result<Rings> {
     }
 }
 
-fn relu_truncate_lane(
+fn relu_truncate_lane(lane: &mut Lane, widths: Widths, x: &[u64], shift: u32) -> Result<Elements> {
+    let Widths { ring, inner, small } = widths;
+    let pieces = Pieces::compare(lane, x, inner.bits() - 1, shift)?;
+    let y = match lane.role() {
+        Role::Sender => lead(lane, widths, x, shift, pieces)?,
+        Role::Receiver => follow(lane, widths, x, shift, pieces)?,
+    };
+    by_tops_lane(lane, (ring, small), &y, 0, Sign::NonNegative)
+}
+
+// Steps 1 and 2 share flights: the follower's choices of B2A travel beside the openings of the AND that ends the
+// comparison, and the leader's answer beside the choices of MUX. Refills come before them all, because the messages of
+// neither are waited for in the order in which those of the other direction are sent.
+
+/// MUX of the truncation by DReLU, for the sender of B2A.
+fn lead(
     lane: &mut Lane,
-    Widths { ring, inner, small }: Widths,
+    widths: Widths,
     x: &[u64],
     shift: u32,
+    pieces: Pieces,
 ) -> Result<Elements> {
-    let Carries { low, all } = carries_lane(lane, x, inner.bits() - 1, shift)?;
+    let n = x.len();
+    lane.prepare(2 * n, n)?;
+    let (low, joining) = pieces.join(lane)?;
+    lane.send.extend_cot(&mut lane.stream, n)?;
+    let positive = positive(lane, widths, x, joining)?;
+    let carry = b2a_answer(lane, widths.small, &low)?;
+    mux_choose(lane, &positive)?;
+    mux_chosen(lane, widths.small, &positive, &reduced(widths.small, x, shift, carry))
+}
+
+/// MUX of the truncation by DReLU, for the receiver of B2A.
+fn follow(
+    lane: &mut Lane,
+    widths: Widths,
+    x: &[u64],
+    shift: u32,
+    pieces: Pieces,
+) -> Result<Elements> {
+    let n = x.len();
+    lane.prepare(n, 2 * n)?;
+    let pads = b2a_ask(lane, widths.small, pieces.low())?;
+    let (low, joining) = pieces.join(lane)?;
+    let positive = positive(lane, widths, x, joining)?;
+    mux_choose(lane, &positive)?;
+    let carry = b2a_read(lane, widths.small, &low, pads)?;
+    mux_chosen(lane, widths.small, &positive, &reduced(widths.small, x, shift, carry))
+}
+
+/// 1{x̂ >= 0}, from the carry of its bits below the sign.
+fn positive(
+    lane: &mut Lane,
+    Widths { inner, .. }: Widths,
+    x: &[u64],
+    joining: Joining,
+) -> Result<Bits> {
     let mut positive = Bits::from_fn(x.len(), |i| inner.msb(x[i]));
-    positive.xor_assign(&all);
+    positive.xor_assign(&joining.all(lane)?);
     if lane.party() == Party::Server {
         positive.not_assign();
     }
-    let truncated = reduced_lane(lane, small, x, shift, &low)?;
-    let y = mux_lane(lane, small, &positive, &truncated)?;
-    by_tops_lane(lane, (ring, small), &y, 0, Sign::NonNegative)
+    Ok(positive)
 }
 
 /// The cost of [`relu_truncate`].
@@ -137,5 +187,6 @@ fn lane_cost(
     let truncated = b2a_lane_cost(settings.ot, n, small, leader);
     let chosen = mux_lane_cost(settings.ot, n, small);
     let extended = by_tops_lane_cost(n, (ring, small), 0, settings, leader)?;
-    Ok(carries + truncated + chosen + extended)
+    // B2A shares the flights of others.
+    Ok(carries + truncated.in_rounds(0) + chosen + extended)
 }

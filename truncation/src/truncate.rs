@@ -406,23 +406,18 @@ pub fn truncate_reduce(peer: &mut Peer, x: &Shares<Ring>, shift: u32) -> Result<
     peer.map_shares(&plan, target, |lane, range| {
         let x = &x.values()[range];
         let carry = carry_lane(lane, x, shift)?;
-        reduced_lane(lane, target, x, shift, &carry)
+        let carry = b2a_lane(lane, target, &carry)?;
+        Ok(reduced(target, x, shift, carry))
     })
 }
 
-/// (x_j >> s) + c over Z_2^(l-s), with shares of the carry c.
-pub(crate) fn reduced_lane(
-    lane: &mut Lane,
-    target: Ring,
-    x: &[u64],
-    shift: u32,
-    carry: &Bits,
-) -> Result<Elements> {
-    let mut out = b2a_lane(lane, target, carry)?;
+/// (x_j >> s) + c over Z_2^(l-s), with additive shares of the carry c.
+pub(crate) fn reduced(target: Ring, x: &[u64], shift: u32, carry: Elements) -> Elements {
+    let mut out = carry;
     for (y, x) in out.iter_mut().zip(x) {
         *y = target.add(*y, target.reduce(x >> shift));
     }
-    Ok(out)
+    out
 }
 
 /// The cost of [`truncate_reduce`].
