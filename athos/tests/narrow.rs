@@ -183,8 +183,13 @@ fn relus_side_by_side_look_at_the_same_bits() {
         .ramp("last", &[2, 4, 1, 1], 0.1)
         .node("Conv", &["c", "last"], "y")
         .output("y");
-    let options = CompileOptions::new(AnyDomain::ring(41).unwrap(), 12);
+    let mut options = CompileOptions::new(AnyDomain::ring(41).unwrap(), 12);
+    let relus =
+        |program: &Program| program.public.instructions.iter().filter(|x| x.op == Op::Relu).count();
+    assert_eq!(relus(&compile(&model.encode(), &options).unwrap()), 1, "one layer by default");
+    options.skip = vec!["sink-relu-below-concat".into()];
     let mut program = compile(&model.encode(), &options).unwrap();
+    assert_eq!(relus(&program), 2);
     let mut observed = Calibration::new(&program, 0);
     observed.observe(&program, &(0..32).map(|i| i * 300 - 4800).collect::<Vec<_>>()).unwrap();
     athos::narrow(&mut program, &observed, &Limits::default()).unwrap();

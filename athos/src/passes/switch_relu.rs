@@ -3,8 +3,8 @@
 //!
 //! * [`switch_relu_max_pool`]: MaxPool(ReLU(x)) = ReLU(MaxPool(x)) (CrypTFlow2 section 6.2; a pooling of
 //!   stride 2 leaves a quarter of the ReLUs);
-//! * [`sink_relu_below_concat`]: ReLU(x) beside ReLU(y) is the ReLU of x beside y, which lets the other
-//!   pass see a MaxPool behind a Concat (SqueezeNet, behind a fire module).
+//! * [`sink_relu_below_concat`]: ReLU(x) beside ReLU(y) is the ReLU of x beside y: one layer's rounds instead of
+//!   two, and the other pass sees a MaxPool behind a Concat (SqueezeNet, behind a fire module).
 
 use super::rewrite::Rewriter;
 use crate::Result;
@@ -20,12 +20,12 @@ fn only_relu(graph: &Graph, uses: &[usize], id: ValueId) -> Option<ValueId> {
 /// Copies a graph; where `moved` names other operands for a node, the node reads those and a ReLU follows.
 fn rewrite(
     graph: &Graph,
-    moved: impl Fn(&[usize], usize, &Node) -> Option<Vec<ValueId>>,
+    moved: impl Fn(&[usize], &Node) -> Option<Vec<ValueId>>,
 ) -> Result<Graph> {
     let uses = graph.uses();
     let mut rewriter = Rewriter::new(graph);
-    for (i, node) in graph.nodes().iter().enumerate() {
-        let id = match moved(&uses, i, node) {
+    for node in graph.nodes() {
+        let id = match moved(&uses, node) {
             Some(inputs) => {
                 let inputs =
                     inputs.into_iter().map(|id| rewriter.get(id)).collect::<Result<Vec<_>>>()?;
@@ -47,7 +47,7 @@ fn rewrite(
 /// # Errors
 /// Those of [`Graph::push`].
 pub fn switch_relu_max_pool(graph: &Graph) -> Result<Graph> {
-    rewrite(graph, |uses, _, node| match &node.op {
+    rewrite(graph, |uses, node| match &node.op {
         Op::MaxPool { geometry } if geometry.output_len() < geometry.input_len() => {
             Some(vec![only_relu(graph, uses, *node.inputs.first()?)?])
         }
@@ -55,27 +55,13 @@ pub fn switch_relu_max_pool(graph: &Graph) -> Result<Graph> {
     })
 }
 
-/// The graph with one ReLU behind every Concat of ReLUs that nothing else reads and that a MaxPool alone
-/// reads.
+/// The graph with one ReLU behind every Concat of ReLUs that nothing else reads.
 ///
 /// # Errors
 /// Those of [`Graph::push`].
 pub fn sink_relu_below_concat(graph: &Graph) -> Result<Graph> {
-    let uses = graph.uses();
-    let mut pooled = vec![false; graph.nodes().len()];
-    for node in graph.nodes() {
-        if let (Op::MaxPool { geometry }, Some(x)) = (&node.op, node.inputs.first())
-            && geometry.output_len() < geometry.input_len()
-            && uses.get(x.index()) == Some(&1)
-            && let Some(pooled) = pooled.get_mut(x.index())
-        {
-            *pooled = true;
-        }
-    }
-    rewrite(graph, |uses, i, node| match node.op {
-        Op::Concat { .. } if pooled.get(i) == Some(&true) => {
-            node.inputs.iter().map(|id| only_relu(graph, uses, *id)).collect()
-        }
+    rewrite(graph, |uses, node| match node.op {
+        Op::Concat { .. } => node.inputs.iter().map(|id| only_relu(graph, uses, *id)).collect(),
         _ => None,
     })
 }
