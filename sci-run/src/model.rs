@@ -153,7 +153,10 @@ fn file_graph(path: &Path, bytes: &[u8], plan: &Plan) -> Result<Graph> {
 
 /// Whether a name on the command line is a path.
 pub fn is_path(text: &str) -> bool {
-    text.contains(std::path::is_separator) || Path::new(text).extension().is_some()
+    // The version in "squeezenet1.1" is no extension.
+    let named =
+        |extension: &std::ffi::OsStr| !extension.as_encoded_bytes().iter().all(u8::is_ascii_digit);
+    text.contains(std::path::is_separator) || Path::new(text).extension().is_some_and(named)
 }
 
 /// The bytes of a file of bounded size.
@@ -278,6 +281,7 @@ mod tests {
         assert!(matches!(Source::parse("./digits"), Ok(Source::File(_))));
         assert!(matches!(Source::parse("resnet50"), Ok(Source::Zoo(_))));
         assert_eq!(Source::parse("resnet").unwrap_err().exit, 2);
+        assert_eq!(Source::parse("squeezenet1.1").unwrap_err().exit, 2);
         assert_eq!(Source::parse("a/b.c.onnx").unwrap().name(), "b.c");
     }
 }
