@@ -101,8 +101,8 @@ fn damaged_text_is_refused_or_another_program() {
     }
 }
 
-/// CrypTFlow (IEEE S&P 2020), figures 3 and 4: the logistic regression as a program on floats and as
-/// one on integers at scale 15.
+/// The logistic regression as a program on floats and as one on integers at scale 15: CrypTFlow's figures 3 and 4 (IEEE
+/// S&P 2020) as we recollect them, not held against the paper.
 #[test]
 fn the_logistic_regression_of_the_paper() {
     let model = Model::new(13)

@@ -101,7 +101,8 @@ impl Plan {
         if index.is_multiple_of(2) { Party::Server } else { Party::Client }
     }
 
-    /// The cost of all chunks: lanes overlap, so rounds are those of the longest.
+    /// The cost of all chunks: none depends on another, so rounds are those of the longest. (More chunks than lanes
+    /// still take their turns.)
     pub fn cost(&self, mut chunk: impl FnMut(usize, Party) -> Cost) -> Cost {
         self.chunks().enumerate().fold(Cost::ZERO, |sum, (index, range)| {
             sum.beside(chunk(range.len(), Self::leader(index)))
