@@ -6,7 +6,8 @@
 //! `results/<name>.{json,csv,md,svg}` and a `results/README.md` of all.
 //!
 //! * `cargo bench -p bench-harness` runs sizes that finish on two cores within 20 minutes;
-//! * `SCI_BENCH=paper` runs the papers' sizes and takes up where it was interrupted;
+//! * `SCI_BENCH=paper` runs the papers' sizes and takes up where it was interrupted; a whole network is run until its
+//!   runs took forty seconds, or as many as `SCI_BENCH_PATIENCE` says (`inf`: five times in any case);
 //! * `SCI_BENCH=quick`, or the argument `--quick` or `--test`, runs the smallest of everything and writes
 //!   below `target/` only;
 //! * a filter runs the tables whose names contain it, `--list` names them.

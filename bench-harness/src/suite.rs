@@ -16,8 +16,11 @@ use std::time::{Duration, Instant};
 const RUNS: u64 = 5;
 /// A job whose run takes longer than this, as over the WAN, is run five times; criterion would run it ten times and more.
 const LONG: f64 = 0.25;
-/// Seconds after which a network of the papers' sizes is not run again.
+/// Seconds after which a network of the papers' sizes is not run again, unless [`PATIENCE_VARIABLE`] says otherwise.
 const PATIENCE: f64 = 40.0;
+/// The environment variable for the seconds after which a network of the papers' sizes is not run again. With more
+/// of them the next run of the table goes on where networks were run fewer than five times.
+pub const PATIENCE_VARIABLE: &str = "SCI_BENCH_PATIENCE";
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,15 +70,26 @@ pub struct Suite {
     table: Table,
     mode: Mode,
     criterion: Criterion,
+    /// Seconds after which a network of the papers' sizes is not run again.
+    patience: f64,
+    /// A network was run fewer than five times.
+    cut_short: bool,
     measured: usize,
     start: Instant,
+}
+
+/// Reads the value of [`PATIENCE_VARIABLE`].
+fn patience(value: Option<&str>) -> Result<f64> {
+    let Some(value) = value else { return Ok(PATIENCE) };
+    let seconds = value.parse().ok().filter(|seconds: &f64| *seconds >= 0.0);
+    seconds.ok_or_else(|| format!("{PATIENCE_VARIABLE}: seconds, got {value}"))
 }
 
 impl Suite {
     /// Prepares a table.
     ///
     /// # Errors
-    /// If the system does not say where this program is.
+    /// If the system does not say where this program is, or for a patience that is no number of seconds.
     pub fn new(table: Table, mode: Mode) -> Result<Self> {
         let program = std::env::current_exe().map_err(|e| e.to_string())?;
         let program = program.to_str().ok_or("the path of this program is no text")?.to_string();
@@ -87,7 +101,16 @@ impl Suite {
         if mode == Mode::Default {
             criterion = criterion.configure_from_args();
         }
-        Ok(Self { program, table, mode, criterion, measured: 0, start: Instant::now() })
+        Ok(Self {
+            program,
+            table,
+            mode,
+            criterion,
+            patience: patience(std::env::var(PATIENCE_VARIABLE).ok().as_deref())?,
+            cut_short: false,
+            measured: 0,
+            start: Instant::now(),
+        })
     }
 
     /// How much is run.
@@ -109,7 +132,9 @@ impl Suite {
         if self.mode == Mode::Default {
             self.criterion.final_summary();
         }
-        let seconds = self.start.elapsed().as_secs_f64();
+        let before = self.kept().join("seconds");
+        let earlier = fs::read_to_string(&before).ok().and_then(|text| text.parse().ok());
+        let seconds = self.start.elapsed().as_secs_f64() + earlier.unwrap_or(0.0);
         let file = ResultFile {
             schema: SCHEMA,
             name: self.table.name.into(),
@@ -124,7 +149,11 @@ impl Suite {
         };
         let directory = self.results();
         write_all(&directory, &file, &self.table)?;
-        let _ = fs::remove_dir_all(self.progress());
+        if self.cut_short {
+            write(&before, &seconds.to_string())?;
+        } else {
+            let _ = fs::remove_dir_all(self.progress());
+        }
         eprintln!("{}: {seconds:.0} s, written to {}", self.table.name, directory.display());
         Ok(())
     }
@@ -138,10 +167,15 @@ impl Suite {
         workspace.join(self.mode.pick("target/sci-bench/quick", "results", "results"))
     }
 
-    /// Where an interrupted run of the papers' sizes finds what it had.
+    /// Where runs of the papers' sizes keep what the next may need.
     fn progress(&self) -> PathBuf {
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         workspace.join("target/sci-bench/progress").join(self.table.name)
+    }
+
+    /// What a run of this commit finds of one before it, if that was interrupted or cut short.
+    fn kept(&self) -> PathBuf {
+        self.progress().join(commit().replace('+', "_changed"))
     }
 
     /// What was measured before for `key`, or what `measure` measures; kept in paper mode.
@@ -157,7 +191,7 @@ impl Suite {
             return measure(self);
         }
         let name: String = key.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        let directory = self.progress().join(commit().replace('+', "_changed"));
+        let directory = self.kept();
         let path = directory.join(format!("{name}.json"));
         let kept = fs::read_to_string(&path).ok();
         if let Some(kept) = kept.and_then(|text| serde_json::from_str(&text).ok()) {
@@ -220,8 +254,8 @@ impl Suite {
         }
     }
 
-    /// Runs a whole network through the program: once, five times, or at the papers' sizes until the runs took
-    /// forty seconds, up to five times. Every run is kept by itself.
+    /// Runs a whole network through the program: once, five times, or at the papers' sizes until patience
+    /// ends, up to five times. Every run is kept by itself.
     ///
     /// # Errors
     /// What went wrong, in words.
@@ -254,7 +288,8 @@ impl Suite {
             let key = format!("{key}, run {number} of {most}");
             figures.runs.push(self.resumable(&key, |_| network::once(&program, run))?);
             let spent: f64 = figures.runs.iter().map(|once| once.seconds).sum();
-            if self.mode == Mode::Paper && spent > PATIENCE {
+            if self.mode == Mode::Paper && spent > self.patience && number < most {
+                self.cut_short = true;
                 break;
             }
         }
@@ -296,4 +331,19 @@ fn write_all(directory: &Path, file: &ResultFile, table: &Table) -> Result<()> {
         files.push(file);
     }
     write(&directory.join("README.md"), &readme(&files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_a_number_of_seconds() {
+        assert_eq!(patience(None), Ok(PATIENCE));
+        assert_eq!(patience(Some("1e4")), Ok(1e4));
+        assert_eq!(patience(Some("inf")), Ok(f64::INFINITY));
+        for wrong in ["", "long", "-1", "NaN"] {
+            assert!(patience(Some(wrong)).unwrap_err().contains(PATIENCE_VARIABLE));
+        }
+    }
 }
