@@ -1,6 +1,6 @@
 //! What a pair of parties is to run, and what it must cost.
 
-use garbled::Garbling;
+use garbled::{Garbling, Gates, Scheme};
 use millionaires::compare::{Comparison, Relation, compare_cost, compare_lane, load};
 use millionaires::relu::{MuxForm, relu_cost, relu_with};
 use millionaires::{Precision, SignDomain};
@@ -91,6 +91,8 @@ pub enum Protocol {
     Garbled,
     /// Garbled circuits with silent OT.
     GarbledSilent,
+    /// Garbled circuits of three halves with silent OT.
+    GarbledThreeHalves,
     /// Those of this workspace, over silent OT that is expanded before the input is there.
     SilentAhead {
         /// Bits of a digit.
@@ -103,7 +105,10 @@ pub enum Protocol {
 impl Protocol {
     /// Whether it is the baseline.
     pub fn is_garbled(self) -> bool {
-        matches!(self, Self::Garbled | Self::GarbledSilent | Self::GarbledAhead)
+        matches!(
+            self,
+            Self::Garbled | Self::GarbledSilent | Self::GarbledThreeHalves | Self::GarbledAhead
+        )
     }
 
     /// Whether a run has a phase before its input is there.
@@ -119,8 +124,17 @@ impl Protocol {
                 Settings { radix, ..Settings::over(OtKind::Silent) }
             }
             Self::Garbled | Self::GarbledAhead => Settings::over(OtKind::Iknp),
-            Self::GarbledSilent => Settings::over(OtKind::Silent),
+            Self::GarbledSilent | Self::GarbledThreeHalves => Settings::over(OtKind::Silent),
         }
+    }
+
+    /// How the baseline garbles.
+    pub fn scheme(self) -> Scheme {
+        let gates = match self {
+            Self::GarbledThreeHalves => Gates::ThreeHalves,
+            _ => Gates::HalfGates,
+        };
+        Scheme { gates, ot: self.settings().ot }
     }
 }
 
@@ -131,6 +145,7 @@ impl std::fmt::Display for Protocol {
             Self::Silent { radix } => write!(f, "ours, silent OT, m = {radix}"),
             Self::Garbled => f.write_str("GC, IKNP"),
             Self::GarbledSilent => f.write_str("GC, silent OT"),
+            Self::GarbledThreeHalves => f.write_str("GC of three halves, silent OT"),
             Self::SilentAhead { radix } => write!(f, "ours, silent OT ahead, m = {radix}"),
             Self::GarbledAhead => f.write_str("GC in Delphi's phases"),
         }
@@ -198,7 +213,7 @@ impl Job {
         }
         match self.function {
             Function::Compare if self.protocol.is_garbled() => {
-                garbled::compare_cost(n, bits, settings.ot)
+                garbled::compare_cost(n, bits, self.protocol.scheme())
             }
             Function::Compare => {
                 let jobs = [Comparison::new(bits, Relation::Greater)];
@@ -229,14 +244,14 @@ impl Job {
         match (self.function, self.protocol.is_garbled()) {
             (Function::Compare, _) => Err(Error::misuse("comparison is over Z_2^l")),
             (Function::Relu | Function::ReluPaperMux, true) => {
-                Ok(garbled::relu_cost(n, domain, settings.ot))
+                Ok(garbled::relu_cost(n, domain, self.protocol.scheme()))
             }
             (Function::Relu, false) => relu(MuxForm::Correlated),
             (Function::ReluPaperMux, false) => relu(MuxForm::Plain),
             (_, garbled) => {
                 let (d, sign) = self.divisor()?;
                 if garbled {
-                    return garbled::divide_cost(n, domain, d, settings.ot);
+                    return garbled::divide_cost(n, domain, d, self.protocol.scheme());
                 }
                 divide_cost(n, domain, d, sign, Precision::Full, settings)
             }
@@ -328,7 +343,7 @@ impl<'p> Engine<'p> {
     /// If the link fails.
     pub fn new(protocol: Protocol, peer: &'p mut Peer) -> Result<Self> {
         Ok(if protocol.is_garbled() {
-            Self::Garbled(Box::new(Garbling::new(peer)?))
+            Self::Garbled(Box::new(Garbling::with_gates(peer, protocol.scheme().gates)?))
         } else {
             Self::Ours(peer)
         })

@@ -69,8 +69,11 @@ pub fn finish<D: GarbledDomain>(
 /// For another function than ReLU.
 pub fn garbled_costs(job: &Job) -> Result<[Cost; 2]> {
     fn costs<D: GarbledDomain>(job: &Job, domain: D) -> [Cost; 2] {
-        let ot = job.protocol.settings().ot;
-        [relu_ahead_cost(job.elements, domain, ot), relu_finish_cost(job.elements, domain)]
+        let scheme = job.protocol.scheme();
+        [
+            relu_ahead_cost(job.elements, domain, scheme),
+            relu_finish_cost(job.elements, domain, scheme),
+        ]
     }
     if job.function != Function::Relu {
         return Err(Error::misuse("ReLU alone is garbled ahead"));

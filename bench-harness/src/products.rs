@@ -20,13 +20,13 @@ pub fn cost(job: &Job, ring: Ring) -> Result<Option<Cost>> {
     Ok(Some(match (job.function, job.protocol.is_garbled()) {
         (Function::MultiplySingle, true) => {
             check_width(ring)?;
-            multiply_single_cost(n, settings.ot)
+            multiply_single_cost(n, job.protocol.scheme())
         }
         (Function::MultiplySingle, false) => {
             return Err(Error::misuse("floating point is for garbled circuits"));
         }
         (Function::MultiplyFixed { shift }, true) => {
-            multiply_fixed_cost(n, ring, shift, settings.ot)?
+            multiply_fixed_cost(n, ring, shift, job.protocol.scheme())?
         }
         (Function::MultiplyFixed { shift }, false) => {
             elementwise_cost(settings.ot, ring, WEIGHT_BITS, n)

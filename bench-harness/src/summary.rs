@@ -17,7 +17,8 @@ times include everything after the set-up.\n\
 * **paper** is CrypTFlow2's own figure, on two machines with four 3.7 GHz cores each, where no other system is named. \
 Unmarked figures were read in the paper; (r) marks what is recollected and agrees with a formula, (R) what is only \
 recollected, (c) what was counted in the authors' programs.\n\
-* **GC, same run** is our half-gates implementation, measured beside it.\n\
+* **GC, same run** is our half-gates implementation with OT by IKNP, the papers' baseline, measured beside it. Tables 1 to \
+3 have the smallest garbled circuits known too, three halves with silent OT.\n\
 * Ratios above 1 mean that the measured protocol is ahead. * marks what is extrapolated from a stated sample or \
 follows from the formulas.\n\n";
 

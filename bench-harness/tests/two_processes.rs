@@ -17,11 +17,12 @@ fn runs(job: &Job) {
     assert!(samples.iter().all(|s| s.bytes[0] + s.bytes[1] > 0 && s.rounds > 0), "{samples:?}");
 }
 
-const PROTOCOLS: [Protocol; 4] = [
+const PROTOCOLS: [Protocol; 5] = [
     Protocol::Iknp { radix: 4 },
     Protocol::Silent { radix: 4 },
     Protocol::Garbled,
     Protocol::GarbledSilent,
+    Protocol::GarbledThreeHalves,
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 //! rates are those of the wall clock of the pair. CPU time of both parties is printed by `examples/rates`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use garbled::{Garbling, functions};
+use garbled::{Garbling, Gates, functions};
 use sci_core::{Block, Field, Prg, Result, Ring, Shares};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
@@ -13,13 +13,13 @@ const ELEMENTS: usize = 1 << 14;
 
 /// Time of `iterations` runs in one session, the first before the clock starts.
 fn session<D: functions::GarbledDomain>(
-    ot: OtKind,
+    (ot, gates): (OtKind, Gates),
     x: &Shares<D>,
     iterations: u64,
     layer: impl Fn(&mut Garbling<'_>, &Shares<D>) -> Result<Shares<D>> + Sync,
 ) -> Duration {
     let run = run_both(Settings::over(ot), |_, peer| {
-        let mut gc = Garbling::new(peer)?;
+        let mut gc = Garbling::with_gates(peer, gates)?;
         layer(&mut gc, x)?;
         let start = Instant::now();
         for _ in 0..iterations {
@@ -42,10 +42,14 @@ fn domain<D: functions::GarbledDomain>(c: &mut Criterion, name: &str, domain: D)
         group.warm_up_time(Duration::from_millis(200));
         group.measurement_time(Duration::from_secs(1));
         group.throughput(Throughput::Elements((ELEMENTS * circuit.ands()) as u64));
-        for ot in [OtKind::Iknp, OtKind::Silent] {
-            group.bench_function(BenchmarkId::new(ot.name(), ELEMENTS), |b| {
+        for (name, ot, gates) in [
+            ("iknp", OtKind::Iknp, Gates::HalfGates),
+            ("silent", OtKind::Silent, Gates::HalfGates),
+            ("silent, three halves", OtKind::Silent, Gates::ThreeHalves),
+        ] {
+            group.bench_function(BenchmarkId::new(name, ELEMENTS), |b| {
                 b.iter_custom(|iterations| {
-                    session(ot, &x, iterations, |gc, x| match layer {
+                    session((ot, gates), &x, iterations, |gc, x| match layer {
                         "relu" => gc.relu(x),
                         _ => gc.divide(x, 49),
                     })

@@ -21,13 +21,12 @@ use crate::circuit::Circuit;
 use crate::evaluator::{self, choose, own_labels};
 use crate::functions::GarbledDomain;
 use crate::garbler::{self, Garbled};
-use crate::gate::TABLE_BYTES;
-use crate::protocol::{Call, Garbling, HASHES, decode, plan, planes, recv_decoding, send_decoding};
+use crate::protocol::{Call, Garbling, Scheme, decode, plan, planes, recv_decoding, send_decoding};
 use sci_core::prg::SecretBlocks;
 use sci_core::{Bits, Block, Cost, Domain, Error, Party, Prg, Result, Shares};
+use sci_ot::Lane;
 use sci_ot::cot::{Elements, recv_elements, send_elements};
 use sci_ot::plan::Plan;
-use sci_ot::{Lane, OtKind};
 use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -148,7 +147,7 @@ fn garble(
     let (batch, n) = (call.batch(circuit, range), range.len());
     lane.send.extend_cot(&mut lane.stream, n * circuit.evaluator_inputs())?;
     let mut garbled = Garbled::new(&batch);
-    let mut tile = garbler::Tile::new(&batch, lane.prg.next_block());
+    let mut tile = garbler::Tile::new(&batch, &mut lane.prg);
     let mut labels = SecretBlocks::zeros(n * circuit.garbler_inputs());
     let mut rest = &mut *labels;
     for (at, m) in batch.tiles() {
@@ -262,29 +261,29 @@ fn evaluate<D: Domain>(
 }
 
 /// The cost of the offline phase. Hashes of gates count as pads.
-pub fn relu_ahead_cost<D: GarbledDomain>(n: usize, domain: D, ot: OtKind) -> Cost {
+pub fn relu_ahead_cost<D: GarbledDomain>(n: usize, domain: D, scheme: impl Into<Scheme>) -> Cost {
+    let Scheme { gates, ot } = scheme.into();
     let circuit = domain.masked_relu();
     plan(n, &circuit).cost(|n, _| {
         let inputs = n * circuit.evaluator_inputs();
-        let tables = (n * circuit.ands()) as u64;
-        let bits = 128 * inputs as u64 + 8 * TABLE_BYTES as u64 * tables;
+        let bits = 128 * inputs as u64 + 8 * (gates.bytes(n) * circuit.ands()) as u64;
         let mut cost = ot.cot_cost(inputs, Party::Client)
             + Cost::message(Party::Server, bits)
             + Cost::message(Party::Server, (n * circuit.outputs()) as u64);
-        // Four hashes of a gate are the garbler's.
-        cost.pads += 4 * tables;
+        cost.pads += gates.hashes()[0] * (n * circuit.ands()) as u64;
         cost.in_rounds(2)
     })
 }
 
 /// The cost of the online phase.
-pub fn relu_finish_cost<D: GarbledDomain>(n: usize, domain: D) -> Cost {
+pub fn relu_finish_cost<D: GarbledDomain>(n: usize, domain: D, scheme: impl Into<Scheme>) -> Cost {
+    let gates = scheme.into().gates;
     let circuit = domain.masked_relu();
     let bits = u64::from(domain.bits());
     plan(n, &circuit).cost(|n, _| {
         let mut cost = Cost::message(Party::Server, 128 * bits * n as u64)
             + Cost::message(Party::Client, bits * n as u64);
-        cost.pads += (HASHES - 4) * (n * circuit.ands()) as u64;
+        cost.pads += gates.hashes()[1] * (n * circuit.ands()) as u64;
         cost.in_rounds(2)
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::circuit::{Circuit, Output, Step};
 use crate::garbler::colours;
-use crate::gate::{GateHash, Labels, TABLE_BYTES, TILE};
+use crate::gate::{EvaluateGate, Labels, TILE};
 use crate::protocol::Batch;
 use sci_core::prg::SecretBlocks;
 use sci_core::{Bits, Block, Prg, Result};
@@ -68,7 +68,7 @@ pub(crate) fn own_labels(
 /// The evaluation of one tile after another.
 pub(crate) struct Tile<'a> {
     circuit: &'a Circuit,
-    hash: GateHash,
+    gate: Box<dyn EvaluateGate>,
     /// Active labels.
     slots: SecretBlocks,
     /// Copies of the labels that a step reads, since its output may take their slot.
@@ -81,11 +81,11 @@ pub(crate) struct Tile<'a> {
 
 impl<'a> Tile<'a> {
     pub(crate) fn new(batch: &Batch<'a>) -> Self {
-        let Batch { circuit, n, start, .. } = *batch;
+        let Batch { circuit, n, start, gates, .. } = *batch;
         let words = n.div_ceil(TILE);
         Self {
             circuit,
-            hash: GateHash::new(start),
+            gate: gates.evaluator(start),
             slots: SecretBlocks::zeros(circuit.slots() * TILE),
             work: Zeroizing::new([[Block::ZERO; TILE]; 2]),
             out: Zeroizing::new(vec![0; words * circuit.outputs()]),
@@ -109,7 +109,7 @@ impl<'a> Tile<'a> {
     ) {
         let slots = self.slots.as_chunks_mut::<TILE>().0;
         let [first, second] = &mut *self.work;
-        let mut tables = tables.as_chunks::<TABLE_BYTES>().0.chunks_exact(m);
+        let mut tables = tables.chunks_exact(batch.gates.table_bytes(m));
         let mut ands = 0;
         for step in &self.circuit.steps {
             match *step {
@@ -123,7 +123,7 @@ impl<'a> Tile<'a> {
                     let tweak = batch.tweak(at, m, ands);
                     let table = tables.next().unwrap_or_default();
                     let out = &mut slots[out][..m];
-                    self.hash.evaluate(tweak, [&first[..m], &second[..m]], out, table);
+                    self.gate.evaluate(tweak, [&first[..m], &second[..m]], out, table);
                     ands += 1;
                 }
                 Step::Mask { input, out } => {

@@ -1,7 +1,7 @@
 //! The garbler's side: tables and labels of a tile at a time, written straight into the frame that travels.
 
 use crate::circuit::{Circuit, Output, Step};
-use crate::gate::{GateHash, Labels, TABLE_BYTES, TILE};
+use crate::gate::{GarbleGate, Labels, TILE};
 use crate::protocol::Batch;
 use sci_core::prg::SecretBlocks;
 use sci_core::{Block, Prg, Result};
@@ -23,7 +23,7 @@ pub(crate) fn garble(lane: &mut Lane, batch: &Batch<'_>, inputs: &[u64]) -> Resu
     let Batch { circuit, n, .. } = *batch;
     lane.send.extend_cot(&mut lane.stream, n * circuit.evaluator_inputs())?;
     let mut garbled = Garbled::new(batch);
-    let mut tile = Tile::new(batch, lane.prg.next_block());
+    let mut tile = Tile::new(batch, &mut lane.prg);
     for (at, m) in batch.tiles() {
         let mut labels = batch.labels(at);
         let Lane { stream, send, .. } = &mut *lane;
@@ -52,7 +52,7 @@ impl Garbled {
 pub(crate) struct Tile<'a> {
     circuit: &'a Circuit,
     pub(crate) delta: Block,
-    hash: GateHash,
+    gate: Box<dyn GarbleGate>,
     /// Zero labels.
     slots: SecretBlocks,
     /// Both pads of one input bit in all instances.
@@ -64,13 +64,14 @@ pub(crate) struct Tile<'a> {
 }
 
 impl<'a> Tile<'a> {
-    /// With Delta from a random block.
-    pub(crate) fn new(batch: &Batch<'a>, Block([low, high]): Block) -> Self {
-        let Batch { circuit, n, start, .. } = *batch;
+    /// With a Delta of its own.
+    pub(crate) fn new(batch: &Batch<'a>, prg: &mut Prg) -> Self {
+        let Batch { circuit, n, start, gates, .. } = *batch;
+        let Block([low, high]) = prg.next_block();
         Self {
             circuit,
             delta: Block([low | 1, high]),
-            hash: GateHash::new(start),
+            gate: gates.garbler(start, prg.next_block()),
             slots: SecretBlocks::zeros(circuit.slots() * TILE),
             pads: SecretBlocks::zeros(2 * TILE),
             work: Zeroizing::new([[Block::ZERO; TILE]; 2]),
@@ -139,7 +140,7 @@ impl<'a> Tile<'a> {
         let (delta, words) = (self.delta, self.words);
         let slots = self.slots.as_chunks_mut::<TILE>().0;
         let [first, second] = &mut *self.work;
-        let mut tables = tables.as_chunks_mut::<TABLE_BYTES>().0.chunks_exact_mut(m);
+        let mut tables = tables.chunks_exact_mut(batch.gates.table_bytes(m));
         let (mut ands, mut masks) = (0, 0);
         for step in &self.circuit.steps {
             match *step {
@@ -159,7 +160,7 @@ impl<'a> Tile<'a> {
                     let tweak = batch.tweak(at, m, ands);
                     let table = tables.next().unwrap_or_default();
                     let out = &mut slots[out][..m];
-                    self.hash.garble(tweak, delta, [&first[..m], &second[..m]], out, table);
+                    self.gate.garble(tweak, delta, [&first[..m], &second[..m]], out, table);
                     ands += 1;
                 }
                 Step::Mask { input, out } => {

@@ -4,10 +4,10 @@ use crate::circuit::{Circuit, SINGLE_BITS};
 use crate::evaluator::evaluate;
 use crate::functions::{fixed_multiplication, single_multiplication};
 use crate::garbler::garble;
-use crate::protocol::{Garbling, circuit_cost, plan, planes, values};
+use crate::protocol::{Garbling, Scheme, circuit_cost, plan, planes, values};
 use sci_core::{Cost, Domain, Error, Result, Ring};
+use sci_ot::Role;
 use sci_ot::cot::Elements;
-use sci_ot::{OtKind, Role};
 use zeroize::Zeroizing;
 
 impl Garbling<'_> {
@@ -54,14 +54,19 @@ impl Garbling<'_> {
 }
 
 /// The cost of [`Garbling::multiply_single`]. Hashes of gates count as pads.
-pub fn multiply_single_cost(n: usize, ot: OtKind) -> Cost {
-    circuit_cost(n, &single_multiplication(), ot, 0)
+pub fn multiply_single_cost(n: usize, scheme: impl Into<Scheme>) -> Cost {
+    circuit_cost(n, &single_multiplication(), scheme.into(), 0)
 }
 
 /// The cost of [`Garbling::multiply_fixed`].
 ///
 /// # Errors
 /// For a shift of l or more.
-pub fn multiply_fixed_cost(n: usize, ring: Ring, shift: u32, ot: OtKind) -> Result<Cost> {
-    Ok(circuit_cost(n, &fixed_multiplication(ring, shift)?, ot, 0))
+pub fn multiply_fixed_cost(
+    n: usize,
+    ring: Ring,
+    shift: u32,
+    scheme: impl Into<Scheme>,
+) -> Result<Cost> {
+    Ok(circuit_cost(n, &fixed_multiplication(ring, shift)?, scheme.into(), 0))
 }

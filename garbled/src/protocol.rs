@@ -4,7 +4,7 @@ use crate::circuit::Circuit;
 use crate::evaluator::evaluate;
 use crate::functions::{Gadget, GarbledDomain, checked_divisor, comparison};
 use crate::garbler::{Garbled, garble};
-use crate::gate::{TABLE_BYTES, TILE};
+use crate::gate::{Gates, TILE};
 use sci_core::geometry::PoolGeometry;
 use sci_core::hash::Tweak;
 use sci_core::transpose::{bit_planes, from_bit_planes};
@@ -17,13 +17,28 @@ use zeroize::Zeroizing;
 
 /// Bytes of the session's hash key and label seed.
 const SEEDS: usize = 32;
-/// Hash calls of an AND gate: four by the garbler, two by the evaluator.
-pub(crate) const HASHES: u64 = 6;
+/// How circuits are garbled and where the labels of the evaluator's inputs come from: all that a cost depends on
+/// beside the function. An [`OtKind`] alone means half-gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheme {
+    /// The AND gates.
+    pub gates: Gates,
+    /// The OTs.
+    pub ot: OtKind,
+}
+
+impl From<OtKind> for Scheme {
+    fn from(ot: OtKind) -> Self {
+        Self { gates: Gates::HalfGates, ot }
+    }
+}
 
 /// What the instances of a chunk have in common.
 #[derive(Clone, Copy)]
 pub(crate) struct Batch<'a> {
     pub circuit: &'a Circuit,
+    /// How its AND gates are garbled.
+    pub gates: Gates,
     /// Number of instances.
     pub n: usize,
     /// Start point of the hash.
@@ -37,6 +52,7 @@ pub(crate) struct Batch<'a> {
 /// A call of a function: the hash key, the seed of its labels, its number.
 #[derive(Clone, Copy)]
 pub(crate) struct Call {
+    gates: Gates,
     start: Block,
     labels: Block,
     number: u64,
@@ -45,8 +61,8 @@ pub(crate) struct Call {
 impl Call {
     /// The instances of a chunk.
     pub(crate) fn batch<'a>(&self, circuit: &'a Circuit, range: &Range<usize>) -> Batch<'a> {
-        let Self { start, labels, number: call } = *self;
-        Batch { circuit, n: range.len(), start, labels, call, first: range.start }
+        let Self { gates, start, labels, number: call } = *self;
+        Batch { circuit, gates, n: range.len(), start, labels, call, first: range.start }
     }
 }
 
@@ -64,13 +80,13 @@ impl Batch<'_> {
 
     /// Bytes of a frame of `m` instances.
     pub(crate) fn frame_bytes(&self, m: usize) -> usize {
-        m * (self.correction_bytes() + TABLE_BYTES * self.circuit.ands())
+        m * self.correction_bytes() + self.circuit.ands() * self.gates.table_bytes(m)
     }
 
     /// The tweak of an AND gate of a tile: as many numbers follow as it has hashes.
     pub(crate) fn tweak(&self, at: usize, m: usize, gate: usize) -> Tweak {
         let instance = self.first + at * TILE;
-        let before = 2 * (instance * self.circuit.ands() + gate * m);
+        let before = self.gates.keys() * (instance * self.circuit.ands() + gate * m);
         Tweak::new(self.call, before as u64)
     }
 
@@ -100,18 +116,27 @@ impl Batch<'_> {
 /// ```
 pub struct Garbling<'p> {
     peer: &'p mut Peer,
+    gates: Gates,
     start: Block,
     labels: Prg,
     calls: u64,
 }
 
 impl<'p> Garbling<'p> {
-    /// Agrees on the key of the hash and the seed of the labels: 32 bytes from the server, one flight. They are public
-    /// and fresh, so that no tweak ever meets the same key again.
+    /// With half-gates, as [`Garbling::with_gates`].
     ///
     /// # Errors
     /// If the link or the operating system fails.
     pub fn new(peer: &'p mut Peer) -> Result<Self> {
+        Self::with_gates(peer, Gates::HalfGates)
+    }
+
+    /// Agrees on the key of the hash and the seed of the labels: 32 bytes from the server, one flight. They are public
+    /// and fresh, so that no tweak ever meets the same key again. Both parties must name the same gates.
+    ///
+    /// # Errors
+    /// If the link or the operating system fails.
+    pub fn with_gates(peer: &'p mut Peer, gates: Gates) -> Result<Self> {
         let mut seeds = [0; SEEDS];
         match peer.party() {
             Party::Server => {
@@ -122,12 +147,17 @@ impl<'p> Garbling<'p> {
         }
         let halves = seeds.as_chunks::<16>().0;
         let [start, labels] = [0, 1].map(|i| Block::from_bytes(halves[i]));
-        Ok(Self { peer, start, labels: Prg::new(labels), calls: 0 })
+        Ok(Self { peer, gates, start, labels: Prg::new(labels), calls: 0 })
     }
 
     /// The cost of [`Garbling::new`].
     pub fn setup_cost() -> Cost {
         Cost::message(Party::Server, 8 * SEEDS as u64).in_rounds(1)
+    }
+
+    /// How AND gates are garbled.
+    pub fn gates(&self) -> Gates {
+        self.gates
     }
 
     /// The peers below.
@@ -216,7 +246,8 @@ impl<'p> Garbling<'p> {
     /// The next call.
     pub(crate) fn next_call(&mut self) -> Call {
         self.calls += 1;
-        Call { start: self.start, labels: self.labels.next_block(), number: self.calls }
+        let Self { gates, start, .. } = *self;
+        Call { gates, start, labels: self.labels.next_block(), number: self.calls }
     }
 
     fn run<D: Domain>(&mut self, gadget: &dyn Gadget, x: &Shares<D>) -> Result<Shares<D>> {
@@ -352,15 +383,19 @@ fn places(geometry: &PoolGeometry) -> Vec<(u64, Vec<usize>)> {
 }
 
 /// The cost of a circuit whose garbler reveals `decoded` output bits.
-pub(crate) fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usize) -> Cost {
+pub(crate) fn circuit_cost(
+    n: usize,
+    circuit: &Circuit,
+    Scheme { gates, ot }: Scheme,
+    decoded: usize,
+) -> Cost {
     plan(n, circuit).cost(|n, garbler| {
         let inputs = n * circuit.evaluator_inputs();
-        let tables = (n * circuit.ands()) as u64;
-        let bits = 128 * inputs as u64 + 8 * TABLE_BYTES as u64 * tables;
+        let bits = 128 * inputs as u64 + 8 * (gates.bytes(n) * circuit.ands()) as u64;
         let mut cost = ot.cot_cost(inputs, garbler.peer())
             + Cost::message(garbler, bits)
             + Cost::message(garbler, (n * decoded) as u64);
-        cost.pads += HASHES * tables;
+        cost.pads += gates.hashes().iter().sum::<u64>() * (n * circuit.ands()) as u64;
         cost.in_rounds(2)
     })
 }
@@ -369,22 +404,27 @@ pub(crate) fn circuit_cost(n: usize, circuit: &Circuit, ot: OtKind, decoded: usi
 ///
 /// # Errors
 /// For a bitwidth out of range.
-pub fn compare_cost(n: usize, bits: u32, ot: OtKind) -> Result<Cost> {
+pub fn compare_cost(n: usize, bits: u32, scheme: impl Into<Scheme>) -> Result<Cost> {
     check_bits(bits)?;
-    Ok(circuit_cost(n, &comparison(bits), ot, 0))
+    Ok(circuit_cost(n, &comparison(bits), scheme.into(), 0))
 }
 
 /// The cost of [`Garbling::relu`].
-pub fn relu_cost<D: GarbledDomain>(n: usize, domain: D, ot: OtKind) -> Cost {
-    gadget_cost(n, &*domain.relu(), ot)
+pub fn relu_cost<D: GarbledDomain>(n: usize, domain: D, scheme: impl Into<Scheme>) -> Cost {
+    gadget_cost(n, &*domain.relu(), scheme.into())
 }
 
 /// The cost of [`Garbling::divide`].
 ///
 /// # Errors
 /// For d = 0.
-pub fn divide_cost<D: GarbledDomain>(n: usize, domain: D, d: u64, ot: OtKind) -> Result<Cost> {
-    Ok(gadget_cost(n, &*domain.divide(checked_divisor(d)?), ot))
+pub fn divide_cost<D: GarbledDomain>(
+    n: usize,
+    domain: D,
+    d: u64,
+    scheme: impl Into<Scheme>,
+) -> Result<Cost> {
+    Ok(gadget_cost(n, &*domain.divide(checked_divisor(d)?), scheme.into()))
 }
 
 /// The cost of [`Garbling::truncate`].
@@ -395,9 +435,9 @@ pub fn truncate_cost<D: GarbledDomain>(
     n: usize,
     domain: D,
     shift: u32,
-    ot: OtKind,
+    scheme: impl Into<Scheme>,
 ) -> Result<Cost> {
-    divide_cost(n, domain, power(shift)?, ot)
+    divide_cost(n, domain, power(shift)?, scheme)
 }
 
 /// The cost of [`Garbling::avgpool`].
@@ -407,14 +447,15 @@ pub fn truncate_cost<D: GarbledDomain>(
 pub fn avgpool_cost<D: GarbledDomain>(
     domain: D,
     geometry: &PoolGeometry,
-    ot: OtKind,
+    scheme: impl Into<Scheme>,
 ) -> Result<Cost> {
+    let scheme = scheme.into();
     places(geometry).iter().try_fold(Cost::ZERO, |sum, (divisor, places)| {
-        Ok(sum + divide_cost(places.len(), domain, *divisor, ot)?)
+        Ok(sum + divide_cost(places.len(), domain, *divisor, scheme)?)
     })
 }
 
-fn gadget_cost(n: usize, gadget: &dyn Gadget, ot: OtKind) -> Cost {
+fn gadget_cost(n: usize, gadget: &dyn Gadget, scheme: Scheme) -> Cost {
     let circuit = gadget.circuit();
-    circuit_cost(n, circuit, ot, if gadget.decoded() { circuit.outputs() } else { 0 })
+    circuit_cost(n, circuit, scheme, if gadget.decoded() { circuit.outputs() } else { 0 })
 }

@@ -27,7 +27,7 @@ fn case<D: GarbledDomain>(domain: D, ot: OtKind, x: &[u64], first: &[u64]) {
         }
     })
     .unwrap_or_else(|e| panic!("{what}: {e}"));
-    let phases = relu_ahead_cost(x.len(), domain, ot) + relu_finish_cost(x.len(), domain);
+    let phases = relu_ahead_cost(x.len(), domain, ot) + relu_finish_cost(x.len(), domain, ot);
     assert_cost(&server, &client, Garbling::setup_cost() + phases, &what);
     let out = reveal(domain, server.value.values(), client.value.values());
     for (x, y) in x.iter().zip(out) {
@@ -72,7 +72,7 @@ fn large_domains_and_several_chunks() {
 #[test]
 fn the_online_phase_is_an_eta_bit_label_and_value() {
     let field = Field::new(2_199_023_190_017).unwrap();
-    let online = relu_finish_cost(1000, field);
+    let online = relu_finish_cost(1000, field, OtKind::Iknp);
     let expected =
         Cost::message(Party::Server, 128 * 41 * 1000) + Cost::message(Party::Client, 41 * 1000);
     assert_eq!((online.bytes(), online.rounds, online.cots), (expected.bytes(), 2, 0));

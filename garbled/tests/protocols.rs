@@ -1,7 +1,8 @@
 //! Every function against its cleartext meaning, and its traffic against its cost and the papers' formulas.
 
 use garbled::{
-    Garbling, avgpool_cost, compare_cost, divide_cost, functions, relu_cost, truncate_cost,
+    Garbling, Gates, Scheme, avgpool_cost, compare_cost, divide_cost, functions, relu_cost,
+    truncate_cost,
 };
 use proptest::prelude::*;
 use sci_core::geometry::{PoolGeometry, PoolSpec, Window};
@@ -11,7 +12,12 @@ use sci_ot::OtKind;
 use sci_ot::peer::Settings;
 use sci_ot::testing::{assert_cost, run_both};
 
-const OTS: [OtKind; 2] = [OtKind::Iknp, OtKind::Silent];
+const THREE_HALVES: Scheme = Scheme { gates: Gates::ThreeHalves, ot: OtKind::Silent };
+const SCHEMES: [Scheme; 3] = [
+    Scheme { gates: Gates::HalfGates, ot: OtKind::Iknp },
+    THREE_HALVES,
+    Scheme { gates: Gates::HalfGates, ot: OtKind::Silent },
+];
 const LAMBDA: u64 = 128;
 
 fn prg(seed: u64) -> Prg {
@@ -42,25 +48,32 @@ fn share<D: Domain>(domain: D, values: &[u64], rng: &mut Prg) -> [Vec<u64>; 2] {
 /// Runs a function on shares of `x`, holds its traffic to `cost`, and returns the values of the result.
 fn run<D: Domain>(
     domain: D,
-    ot: OtKind,
+    scheme: Scheme,
     [first, second]: [Vec<u64>; 2],
     cost: Cost,
     what: &str,
     function: impl Fn(&mut Garbling<'_>, &Shares<D>) -> Result<Shares<D>> + Sync,
 ) -> Vec<u64> {
-    let (server, client) = run_both(Settings::over(ot), |party, peer| {
+    let (server, client) = run_both(Settings::over(scheme.ot), |party, peer| {
         let own = if party == Party::Server { &first } else { &second };
-        function(&mut Garbling::new(peer)?, &Shares::from_canonical(domain, own.clone()))
+        let mut gc = Garbling::with_gates(peer, scheme.gates)?;
+        function(&mut gc, &Shares::from_canonical(domain, own.clone()))
     })
     .unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_cost(&server, &client, Garbling::setup_cost() + cost, what);
     reveal(domain, server.value.values(), client.value.values())
 }
 
-fn relu_case<D: functions::GarbledDomain>(domain: D, ot: OtKind, x: &[u64], shares: [Vec<u64>; 2]) {
-    let what = format!("ReLU of {} over Z_{domain}, {ot:?}", x.len());
-    let cost = relu_cost(x.len(), domain, ot);
-    let out = run(domain, ot, shares, cost, &what, |gc, x| gc.relu(x));
+fn relu_case<D: functions::GarbledDomain>(
+    domain: D,
+    scheme: impl Into<Scheme>,
+    x: &[u64],
+    shares: [Vec<u64>; 2],
+) {
+    let scheme = scheme.into();
+    let what = format!("ReLU of {} over Z_{domain}, {scheme:?}", x.len());
+    let cost = relu_cost(x.len(), domain, scheme);
+    let out = run(domain, scheme, shares, cost, &what, |gc, x| gc.relu(x));
     for (x, y) in x.iter().zip(out) {
         assert_eq!(y, if domain.to_signed(*x) < 0 { 0 } else { *x }, "{what}: {x}");
     }
@@ -68,14 +81,15 @@ fn relu_case<D: functions::GarbledDomain>(domain: D, ot: OtKind, x: &[u64], shar
 
 fn divide_case<D: functions::GarbledDomain>(
     domain: D,
-    ot: OtKind,
+    scheme: impl Into<Scheme>,
     d: u64,
     x: &[u64],
     shares: [Vec<u64>; 2],
 ) {
-    let what = format!("{} over Z_{domain} by {d}, {ot:?}", x.len());
-    let cost = divide_cost(x.len(), domain, d, ot).unwrap();
-    let out = run(domain, ot, shares, cost, &what, |gc, x| gc.divide(x, d));
+    let scheme = scheme.into();
+    let what = format!("{} over Z_{domain} by {d}, {scheme:?}", x.len());
+    let cost = divide_cost(x.len(), domain, d, scheme).unwrap();
+    let out = run(domain, scheme, shares, cost, &what, |gc, x| gc.divide(x, d));
     for (x, y) in x.iter().zip(out) {
         let quotient = i128::from(domain.to_signed(*x)).div_euclid(i128::from(d));
         assert_eq!(y, domain.from_signed(quotient as i64), "{what}: {x}");
@@ -119,7 +133,7 @@ fn relu_over_rings() {
         for n in [[0, 1, 7], [8, 9, 63], [64, 65, 200]][i % 3] {
             let x = values(ring, n, &mut rng);
             let shares = share(ring, &x, &mut rng);
-            relu_case(ring, OTS[i % 2], &x, shares);
+            relu_case(ring, SCHEMES[i % 3], &x, shares);
         }
     }
 }
@@ -134,7 +148,7 @@ fn relu_over_fields() {
         for len in [[0, 1, 130], [9, 64, 65]][i % 2] {
             let x = values(field, len, &mut rng);
             let shares = share(field, &x, &mut rng);
-            relu_case(field, OTS[i % 2], &x, shares);
+            relu_case(field, SCHEMES[i % 3], &x, shares);
         }
     }
 }
@@ -150,13 +164,13 @@ fn division() {
         let ring = Ring::new(bits).unwrap();
         let x = values(ring, 100, &mut rng);
         let shares = share(ring, &x, &mut rng);
-        divide_case(ring, OTS[i % 2], d, &x, shares);
+        divide_case(ring, SCHEMES[i % 3], d, &x, shares);
     }
     for (n, d) in [(4_293_918_721, 49), (137_438_822_401, 1 << 12), ((1 << 62) - 57, 1 << 61)] {
         let field = Field::new(n).unwrap();
         let x = values(field, 70, &mut rng);
         let shares = share(field, &x, &mut rng);
-        divide_case(field, OtKind::Iknp, d, &x, shares);
+        divide_case(field, THREE_HALVES, d, &x, shares);
     }
 }
 
@@ -165,11 +179,11 @@ fn a_batch_of_several_chunks_has_both_parties_garble() {
     let ring = Ring::new(37).unwrap();
     let mut rng = prg(4);
     let x = values(ring, 9001, &mut rng);
-    for ot in OTS {
-        let cost = relu_cost(x.len(), ring, ot);
+    for scheme in SCHEMES {
+        let cost = relu_cost(x.len(), ring, scheme);
         assert!(cost.server_to_client > 10 << 20 && cost.client_to_server > 10 << 20, "{cost:?}");
         let shares = share(ring, &x, &mut rng);
-        relu_case(ring, ot, &x, shares);
+        relu_case(ring, scheme, &x, shares);
     }
 }
 
@@ -181,7 +195,7 @@ fn several_calls_in_a_session() {
     let cost =
         truncate_cost(80, ring, 12, OtKind::Iknp).unwrap() + relu_cost(80, ring, OtKind::Iknp);
     let shares = share(ring, &x, &mut rng);
-    let out = run(ring, OtKind::Iknp, shares, cost, "truncation, ReLU", |gc, x| {
+    let out = run(ring, OtKind::Iknp.into(), shares, cost, "truncation, ReLU", |gc, x| {
         let x = gc.truncate(x, 12)?;
         gc.relu(&x)
     });
@@ -203,7 +217,7 @@ fn new_shares_are_fresh() {
         Ok([(); 2].map(|()| function(&mut gc, &Shares::from_canonical(ring, own.clone()))))
     })
     .unwrap();
-    assert_eq!(x, run(ring, OtKind::Iknp, shares(), cost, "fresh", function));
+    assert_eq!(x, run(ring, OtKind::Iknp.into(), shares(), cost, "fresh", function));
     let [a, b] = server.value.map(|shares| shares.unwrap().into_values());
     assert_ne!(a, b);
     for party in [a, client.value.map(|s| s.unwrap().into_values())[0].clone()] {
@@ -216,14 +230,15 @@ fn new_shares_are_fresh() {
     }
 }
 
-fn compare_case(bits: u32, ot: OtKind, a: &[u64], b: &[u64]) {
-    let (server, client) = run_both(Settings::over(ot), |party, peer| {
+fn compare_case(bits: u32, scheme: impl Into<Scheme>, a: &[u64], b: &[u64]) {
+    let scheme = scheme.into();
+    let (server, client) = run_both(Settings::over(scheme.ot), |party, peer| {
         let own = if party == Party::Server { a } else { b };
-        Garbling::new(peer)?.compare(bits, own)
+        Garbling::with_gates(peer, scheme.gates)?.compare(bits, own)
     })
     .unwrap();
     let what = format!("comparison of {} numbers of {bits} bits", a.len());
-    let cost = compare_cost(a.len(), bits, ot).unwrap();
+    let cost = compare_cost(a.len(), bits, scheme).unwrap();
     assert_cost(&server, &client, Garbling::setup_cost() + cost, &what);
     for (i, (x, y)) in a.iter().zip(b).enumerate() {
         assert_eq!(server.value.get(i) ^ client.value.get(i), x > y, "{what}: {x} > {y}");
@@ -241,13 +256,14 @@ fn comparison() {
         let a = values(ring, 150, &mut rng);
         let mut b = values(ring, 150, &mut rng);
         b[20..60].copy_from_slice(&a[20..60]);
-        compare_case(bits, OTS[i % 2], &a, &b);
+        compare_case(bits, SCHEMES[i % 3], &a, &b);
     }
     compare_case(9, OtKind::Iknp, &[], &[]);
     // Several chunks: the client leads every other one.
     let (a, b): (Vec<u64>, Vec<u64>) =
         (0..20_000).map(|_| (rng.next_u64(), rng.next_u64())).unzip();
     compare_case(64, OtKind::Iknp, &a, &b);
+    compare_case(64, THREE_HALVES, &a, &b);
 }
 
 proptest! {
@@ -258,8 +274,8 @@ proptest! {
         let mut rng = prg(seed);
         let x = values(ring, n, &mut rng);
         let shares = share(ring, &x, &mut rng);
-        relu_case(ring, OTS[n % 2], &x, shares.clone());
-        divide_case(ring, OTS[n % 2], (d >> shift).max(1), &x, shares);
+        relu_case(ring, SCHEMES[n % 3], &x, shares.clone());
+        divide_case(ring, SCHEMES[n % 3], (d >> shift).max(1), &x, shares);
     }
 
     #[test]
@@ -295,8 +311,9 @@ fn avgpool_divides_wrapped_sums() {
         let x = values(field, 40, &mut rng);
         let shares = share(field, &x, &mut rng);
         let cost = avgpool_cost(field, &geometry, OtKind::Iknp).unwrap();
-        let out =
-            run(field, OtKind::Iknp, shares, cost, "AvgPool", |gc, x| gc.avgpool(x, &geometry));
+        let out = run(field, OtKind::Iknp.into(), shares, cost, "AvgPool", |gc, x| {
+            gc.avgpool(x, &geometry)
+        });
         assert_eq!(out.len(), geometry.output_len());
         for (i, y) in out.into_iter().enumerate() {
             let (plane, position) = (i / geometry.positions(), i % geometry.positions());
@@ -326,6 +343,10 @@ fn sizes_are_the_papers_formulas() {
         // With silent OT the extension is one bit an input, and its expansion is counted apart.
         let cost = relu_cost(n, ring, OtKind::Silent);
         assert_eq!(cost.bytes() * 8, n as u64 * (7 * LAMBDA * bits - 4 * LAMBDA + bits));
+        // Three halves take 1.5 lambda + 5 bits an AND gate; the labels by OT stay.
+        let cost = relu_cost(n, ring, THREE_HALVES);
+        let tables = (3 * bits - 2) * (3 * LAMBDA / 2 + 5);
+        assert_eq!(cost.bytes() * 8, n as u64 * (tables + LAMBDA * bits + bits));
     }
     assert_eq!(relu_cost(1024, Ring::new(32).unwrap(), OtKind::Iknp).bytes(), 1024 * 4032);
 }

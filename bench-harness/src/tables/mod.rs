@@ -24,6 +24,7 @@ use crate::job::{DomainSpec, Function, Job, Protocol};
 use crate::pair::{Measurement, Result};
 use crate::result::Line;
 use crate::suite::{Suite, Table};
+use sci_ot::OtKind;
 
 /// All of them, in the order of the papers.
 pub const ALL: [Table; 19] = [
@@ -98,7 +99,7 @@ impl Layer<'_> {
             self.line("bits", bits(first.bytes() as f64)),
             self.line("rounds", f64::from(first.rounds())),
         ];
-        if matches!(self.protocol, Protocol::Silent { .. } | Protocol::GarbledSilent) {
+        if self.protocol.settings().ot == OtKind::Silent {
             lines.push(self.line("expansion bits", bits(first.expansion())));
         }
         lines

@@ -18,6 +18,7 @@ pub const TABLE: Table = Table {
         let protocols = [
             (Protocol::Garbled, "GC"),
             (Protocol::GarbledSilent, ""),
+            (Protocol::GarbledThreeHalves, ""),
             (Protocol::Iknp { radix: 7 }, "ours, m = 7"),
             (Protocol::Iknp { radix: 4 }, "ours, m = 4"),
             (Protocol::Silent { radix: 4 }, ""),

@@ -22,6 +22,7 @@ pub const TABLE: Table = Table {
         for (case, domain, radix) in domains {
             let protocols = [
                 (Protocol::Garbled, "GC"),
+                (Protocol::GarbledThreeHalves, ""),
                 (Protocol::Iknp { radix }, "ours"),
                 (Protocol::Iknp { radix: 4 }, ""),
                 (Protocol::Silent { radix: 4 }, ""),

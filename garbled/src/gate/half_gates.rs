@@ -1,4 +1,4 @@
-//! The half-gates of one AND gate in up to [`TILE`] instances of a circuit.
+//! Half-gates (Zahur, Rosulek, Evans, "Two halves make a whole", EUROCRYPT 2015).
 //!
 //! With zero labels A, B, colours a = lsb A, b = lsb B and Delta (whose lowest bit is 1), the table is
 //!
@@ -7,49 +7,42 @@
 //! and the output label H(A) xor a T_G xor H'(B) xor b (T_E xor A). The evaluator computes the same from the
 //! active labels and their colours.
 
+use super::{EvaluateGate, GarbleGate, TILE, mask};
 use sci_core::Block;
 use sci_core::hash::{CrHash, Tweak};
 use sci_core::prg::SecretBlocks;
 
-/// Instances of a circuit that are garbled together: one word of a bit plane.
-pub(crate) const TILE: usize = 64;
 /// Bytes of a garbled AND gate.
-pub(crate) const TABLE_BYTES: usize = 32;
-
-/// The labels of one wire in all instances of a tile.
-pub(crate) type Labels = [Block; TILE];
+pub(super) const TABLE_BYTES: usize = 32;
 
 /// The orthomorphism under the hash, which makes it circular correlation robust. It is linear.
-pub(crate) fn sigma(x: Block) -> Block {
+fn sigma(x: Block) -> Block {
     Block([x.0[1], x.0[0] ^ x.0[1]])
 }
 
-fn mask(bit: bool) -> u64 {
-    u64::from(bit).wrapping_neg()
-}
-
 /// The hash of a chain of gates, with room for the inputs and outputs of one gate in a tile.
-pub(crate) struct GateHash {
+pub(super) struct HalfGates {
     hash: CrHash,
     /// Sigma of both inputs, instance by instance: first all of one, then all of the other.
     inputs: SecretBlocks,
     pairs: SecretBlocks,
 }
 
-impl GateHash {
-    pub(crate) fn new(start: Block) -> Self {
+impl HalfGates {
+    pub(super) fn new(start: Block) -> Self {
         let (inputs, pairs) = (SecretBlocks::zeros(2 * TILE), SecretBlocks::zeros(4 * TILE));
         Self { hash: CrHash::new(start), inputs, pairs }
     }
+}
 
-    /// Garbles `out.len()` instances: `out` becomes the zero labels, `tables` the tables.
-    pub(crate) fn garble(
+impl GarbleGate for HalfGates {
+    fn garble(
         &mut self,
         tweak: Tweak,
         delta: Block,
         [a, b]: [&[Block]; 2],
         out: &mut [Block],
-        tables: &mut [[u8; TABLE_BYTES]],
+        table: &mut [u8],
     ) {
         let m = out.len();
         let inputs = &mut self.inputs[..2 * m];
@@ -60,6 +53,7 @@ impl GateHash {
         self.hash.hash_pairs(tweak, inputs, sigma(delta), pairs);
         let (of_a, of_b) = pairs.split_at(m);
         let labels = a.iter().zip(b).zip(of_a.iter().zip(of_b));
+        let tables = table.as_chunks_mut::<TABLE_BYTES>().0;
         for (((a, b), (ha, hb)), (out, table)) in labels.zip(out.iter_mut().zip(tables)) {
             let generator = ha[0] ^ ha[1] ^ delta.and_mask(mask(b.lsb()));
             let evaluator = hb[0] ^ hb[1];
@@ -72,15 +66,10 @@ impl GateHash {
             halves[1] = (evaluator ^ *a).to_bytes();
         }
     }
+}
 
-    /// Evaluates `out.len()` instances from active labels.
-    pub(crate) fn evaluate(
-        &mut self,
-        tweak: Tweak,
-        [a, b]: [&[Block]; 2],
-        out: &mut [Block],
-        tables: &[[u8; TABLE_BYTES]],
-    ) {
+impl EvaluateGate for HalfGates {
+    fn evaluate(&mut self, tweak: Tweak, [a, b]: [&[Block]; 2], out: &mut [Block], table: &[u8]) {
         let m = out.len();
         let hashes = &mut self.inputs[..2 * m];
         for (s, x) in hashes.iter_mut().zip(a.iter().chain(b)) {
@@ -89,6 +78,7 @@ impl GateHash {
         self.hash.hash_in_place(tweak, hashes);
         let (of_a, of_b) = hashes.split_at(m);
         let labels = a.iter().zip(b).zip(of_a.iter().zip(of_b));
+        let tables = table.as_chunks::<TABLE_BYTES>().0;
         for (((a, b), (ha, hb)), (out, table)) in labels.zip(out.iter_mut().zip(tables)) {
             let halves = table.as_chunks::<16>().0;
             let (generator, evaluator) =
@@ -122,11 +112,10 @@ mod tests {
         for m in [1, 2, 7, 8, 9, 31, 32, 33, 63, 64] {
             let draw = |prg: &mut Prg| -> Vec<Block> { (0..m).map(|_| prg.next_block()).collect() };
             let (a, b) = (draw(&mut prg), draw(&mut prg));
-            let (mut out, mut tables) = (vec![Block::ZERO; m], vec![[0; 32]; m]);
+            let (mut out, mut table) = (vec![Block::ZERO; m], vec![0; 32 * m]);
             let tweak = Tweak::new(3, 1000);
-            let mut gates = GateHash::new(start);
-            gates.garble(tweak, delta, [&a, &b], &mut out, &mut tables);
-            for i in 0..m {
+            HalfGates::new(start).garble(tweak, delta, [&a, &b], &mut out, &mut table);
+            for (i, table) in table.as_chunks::<32>().0.iter().enumerate() {
                 let of_a = |x| hash(start, tweak.0 + i as u128, x);
                 let of_b = |x| hash(start, tweak.0 + (m + i) as u128, x);
                 let bit = |x: Block| if x.lsb() { Block::ONES } else { Block::ZERO };
@@ -137,16 +126,8 @@ mod tests {
                     ^ of_b(b[i])
                     ^ ((evaluator ^ a[i]) & bit(b[i]));
                 assert!(out[i] == expected, "{m} {i}");
-                assert!(tables[i][..16] == generator.to_bytes(), "{m} {i}");
-                assert!(tables[i][16..] == evaluator.to_bytes(), "{m} {i}");
-            }
-            for (x, y) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                let active = |labels: &[Block], bit: u64| -> Vec<Block> {
-                    labels.iter().map(|&l| l ^ delta.and_mask(bit.wrapping_neg())).collect()
-                };
-                let mut got = vec![Block::ZERO; m];
-                gates.evaluate(tweak, [&active(&a, x), &active(&b, y)], &mut got, &tables);
-                assert!(got == active(&out, x & y), "{m}: {x} AND {y}");
+                assert!(table[..16] == generator.to_bytes(), "{m} {i}");
+                assert!(table[16..] == evaluator.to_bytes(), "{m} {i}");
             }
         }
     }
