@@ -1,7 +1,9 @@
 //! Garbled circuits: whole layers, both parties in one process over the in-memory link, one computing thread each;
 //! rates are those of the wall clock of the pair. CPU time of both parties is printed by `examples/rates`.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use garbled::{Garbling, Gates, functions};
 use sci_core::{Block, Field, Prg, Result, Ring, Shares};
 use sci_ot::OtKind;
@@ -38,7 +40,8 @@ fn domain<D: functions::GarbledDomain>(c: &mut Criterion, name: &str, domain: D)
     let circuits = [("relu", functions::relu(domain)), ("divide by 49", division)];
     for (layer, circuit) in circuits {
         let mut group = c.benchmark_group(format!("{layer}, {name}, {} AND gates", circuit.ands()));
-        group.sample_size(10);
+        // One run a sample where runs are long.
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.warm_up_time(Duration::from_millis(200));
         group.measurement_time(Duration::from_secs(1));
         group.throughput(Throughput::Elements((ELEMENTS * circuit.ands()) as u64));

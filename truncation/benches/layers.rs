@@ -7,7 +7,9 @@
 //! cores there are; each session runs the layer once before the clock starts, so that silent pools have
 //! started, and their refills count. CPU time of both parties together is printed by `examples/layer_cost`.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
 use millionaires::Precision;
 use millionaires::maxpool::{Windows, maxpool};
 use millionaires::relu::relu;
@@ -93,7 +95,8 @@ fn layers(c: &mut Criterion) {
     let all = all().unwrap_or_else(|e| panic!("{e}"));
     for (name, sizes, layer) in &all {
         let mut group = c.benchmark_group(*name);
-        group.sample_size(10);
+        // One run a sample where runs are long.
+        group.sample_size(10).sampling_mode(SamplingMode::Flat);
         group.warm_up_time(Duration::from_millis(200));
         group.measurement_time(Duration::from_secs(1));
         for bits in [32, 37] {
