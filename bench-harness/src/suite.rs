@@ -133,7 +133,10 @@ impl Suite {
             self.criterion.final_summary();
         }
         let before = self.kept().join("seconds");
-        let earlier = fs::read_to_string(&before).ok().and_then(|text| text.parse().ok());
+        // What is kept is of the papers' sizes: no other run may count or remove it.
+        let paper = self.mode == Mode::Paper;
+        let earlier =
+            paper.then(|| fs::read_to_string(&before).ok()?.parse::<f64>().ok()).flatten();
         let seconds = self.start.elapsed().as_secs_f64() + earlier.unwrap_or(0.0);
         let file = ResultFile {
             schema: SCHEMA,
@@ -151,7 +154,7 @@ impl Suite {
         write_all(&directory, &file, &self.table)?;
         if self.cut_short {
             write(&before, &seconds.to_string())?;
-        } else {
+        } else if paper {
             let _ = fs::remove_dir_all(self.progress());
         }
         eprintln!("{}: {seconds:.0} s, written to {}", self.table.name, directory.display());

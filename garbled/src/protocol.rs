@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 /// Bytes of the session's hash key and label seed.
 const SEEDS: usize = 32;
+
 /// How circuits are garbled and where the labels of the evaluator's inputs come from: all that a cost depends on
 /// beside the function. An [`OtKind`] alone means half-gates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -385,3 +385,17 @@ fn impossible_parameters_are_refused() {
     .unwrap();
     assert_eq!([server.value, client.value], [[true; 2]; 2]);
 }
+
+/// Tables of another scheme have another length: a typed error on both sides, no panic and no hang.
+#[test]
+fn a_peer_with_other_gates_is_noticed() {
+    let ring = Ring::new(16).unwrap();
+    let run = run_both(Settings::default(), |party, peer| {
+        let gates = match party {
+            Party::Server => Gates::HalfGates,
+            Party::Client => Gates::ThreeHalves,
+        };
+        Garbling::with_gates(peer, gates)?.relu(&Shares::zeros(ring, 100)).map(drop)
+    });
+    assert!(run.is_err());
+}
