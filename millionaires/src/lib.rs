@@ -11,6 +11,7 @@ pub mod drelu;
 pub mod equality;
 pub mod maxpool;
 pub mod relu;
+pub mod tournament;
 
 pub use compare::{Comparison, compare_cost};
 pub use drelu::{Precision, SignDomain};

@@ -1,17 +1,17 @@
 //! MaxPool: shares of the maximum of each window.
 //!
-//! max(x, y) = y + ReLU(x - y) in the domain; a window is reduced as a tree, neighbours left to right, an odd
-//! last element carried up, so that d elements take d - 1 ReLUs in ceil(log2 d) levels. Windows may differ
-//! in size (padding is left out of them). All windows of a chunk share the messages of a level.
+//! max(x, y) = y + ReLU(x - y) in the domain; a window is a tournament of neighbours ([`crate::tournament`]), left to
+//! right, an odd last element carried up: d elements take d - 1 ReLUs in ceil(log2 d) levels, or more
+//! comparisons in fewer flights. Windows may differ in size (padding is left out of them). All windows of a chunk share
+//! the messages of a level.
 
 use crate::drelu::{Precision, SignDomain};
-use crate::relu::{relu_lane, relu_lane_cost};
+use crate::tournament::{Contest, Entrants, Sizes};
 use sci_core::geometry::PoolGeometry;
 use sci_core::{Cost, Error, Party, Result, Shares};
-use sci_ot::cot::Elements;
+use sci_ot::Peer;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
-use sci_ot::{Lane, Peer};
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -73,13 +73,18 @@ impl Windows {
         range.map(|w| self.starts[w + 1] - self.starts[w]).collect()
     }
 
-    fn largest(&self) -> usize {
-        self.sizes(0..self.len()).into_iter().max().unwrap_or(1)
+    /// How many outputs of a range have windows of each size.
+    fn counts(&self, range: Range<usize>) -> Sizes {
+        let mut counts = Sizes::new();
+        self.sizes(range).into_iter().for_each(|size| *counts.entry(size).or_default() += 1);
+        counts
     }
 
-    fn plan<D: SignDomain>(&self, domain: D, settings: Settings, precision: Precision) -> Plan {
-        let (relu, largest) = (domain.msb_load(settings, precision).and(64), self.largest());
-        Plan::new(self.len(), relu.times((largest / 2).max(1)).and(8 * largest))
+    /// How many neighbours are played at once, and the chunks.
+    fn plan<D: SignDomain>(&self, contest: Contest<D>, settings: Settings) -> (usize, Plan) {
+        let sizes = self.counts(0..self.len());
+        let (span, largest) = (contest.span(&sizes, settings), sizes.keys().max().copied());
+        (span, Plan::new(self.len(), contest.load(largest.unwrap_or(1), span, settings)))
     }
 }
 
@@ -100,55 +105,14 @@ pub fn maxpool<D: SignDomain>(
         return Err(Error::misuse("a pooling window points beyond the input"));
     }
     let domain = x.domain();
-    let plan = windows.plan(domain, peer.settings(), precision);
+    let contest = Contest { domain, precision, indices: None };
+    let (span, plan) = windows.plan(contest, peer.settings());
     peer.map_shares(&plan, domain, |lane, range| {
         let members = &windows.members[windows.starts[range.start]..windows.starts[range.end]];
         let values = Zeroizing::new(members.iter().map(|&i| x.values()[i]).collect::<Vec<_>>());
-        maximum_lane(lane, domain, values, windows.sizes(range), precision)
+        let entrants = Entrants { values, indices: Zeroizing::default() };
+        Ok(contest.lane(lane, entrants, windows.sizes(range), span)?.values)
     })
-}
-
-/// Pairs of one level: positions of the left and right elements, window by window.
-fn level_pairs(sizes: &[usize]) -> impl Iterator<Item = usize> + '_ {
-    sizes
-        .iter()
-        .scan(0, |start, &size| {
-            let first = *start;
-            *start += size;
-            Some((0..size / 2).map(move |p| first + 2 * p))
-        })
-        .flatten()
-}
-
-/// Reduces concatenated windows of the given sizes to one value each.
-fn maximum_lane<D: SignDomain>(
-    lane: &mut Lane,
-    domain: D,
-    mut values: Elements,
-    mut sizes: Vec<usize>,
-    precision: Precision,
-) -> Result<Elements> {
-    while sizes.iter().any(|&s| s > 1) {
-        let differences: Elements = Zeroizing::new(
-            level_pairs(&sizes).map(|i| domain.sub(values[i], values[i + 1])).collect(),
-        );
-        let relu = relu_lane(lane, domain, &differences, precision)?;
-        let mut next = Zeroizing::new(Vec::with_capacity(values.len().div_ceil(2)));
-        let (mut first, mut pair) = (0, relu.iter());
-        for size in &mut sizes {
-            for p in 0..*size / 2 {
-                let right = values[first + 2 * p + 1];
-                next.push(domain.add(right, pair.next().copied().unwrap_or(0)));
-            }
-            if *size % 2 == 1 {
-                next.push(values[first + *size - 1]);
-            }
-            first += *size;
-            *size = size.div_ceil(2);
-        }
-        values = next;
-    }
-    Ok(values)
 }
 
 /// The cost of [`maxpool`].
@@ -162,16 +126,11 @@ pub fn maxpool_cost<D: SignDomain>(
     precision: Precision,
 ) -> Result<Cost> {
     domain.msb_cost(1, settings, precision, Party::Server)?;
-    let plan = windows.plan(domain, settings, precision);
+    let contest = Contest { domain, precision, indices: None };
+    let (span, plan) = windows.plan(contest, settings);
     let mut ranges = plan.chunks();
     Ok(plan.cost(|_, leader| {
-        let mut sizes = ranges.next().map_or_else(Vec::new, |range| windows.sizes(range));
-        let mut cost = Cost::ZERO;
-        while sizes.iter().any(|&s| s > 1) {
-            let pairs = sizes.iter().map(|s| s / 2).sum();
-            cost += relu_lane_cost(pairs, domain, settings, precision, leader).unwrap_or_default();
-            sizes.iter_mut().for_each(|s| *s = s.div_ceil(2));
-        }
-        cost
+        let sizes = ranges.next().map_or_else(Sizes::new, |range| windows.counts(range));
+        contest.cost(sizes, span, settings, leader).unwrap_or_default()
     }))
 }

@@ -1,7 +1,7 @@
 //! ReLU: shares of max(x, 0) by the signed view, as DReLU followed by MUX (CrypTFlow2 section 3.2).
 //!
-//! Over Z_2^l with IKNP and m = 7: F_MILL on l - 1 bits and 2 (lambda + l) bits of MUX, 3234 bits at
-//! l = 32; 4 + ceil(log2 q) rounds.
+//! Over Z_2^l with IKNP and m = 7: F_MILL on l - 1 bits and 2 (lambda + l) bits of MUX, 2962 bits at
+//! l = 32; 4 + ceil(log2 q) rounds, one less with silent OT.
 //!
 //! **Time** at l = 32, m = 4 on a 2.6 GHz EPYC, in cycles of both parties for an element (`cargo run --release -p
 //! truncation --example layer_cost -- relu 20 32 4 3 K`): 4,600 over IKNP (K = 0) with 518 bytes; 6,200 over

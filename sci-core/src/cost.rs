@@ -58,6 +58,12 @@ impl Cost {
         Self { rounds: self.rounds.max(other.rounds), ..self + other }
     }
 
+    /// Payload bytes both ways, each round counted as `flight` more: by what a choice between protocols for the same
+    /// is made.
+    pub fn weighed(self, flight: u64) -> u64 {
+        self.bytes().saturating_add(u64::from(self.rounds).saturating_mul(flight))
+    }
+
     /// Payload bytes both ways.
     pub fn bytes(self) -> u64 {
         self.server_to_client + self.client_to_server

@@ -39,6 +39,22 @@ impl Choices {
     }
 }
 
+/// Where the choices under which pads were made differ from those that were asked for: nowhere, with engines that
+/// extend by live choices. Public, and uniform.
+#[derive(Clone, Debug, Default)]
+pub struct Flips(Bits);
+
+impl Flips {
+    pub(crate) fn of(bits: Bits) -> Self {
+        Self(bits)
+    }
+
+    /// Those of instance `first` and of all that follow.
+    pub(crate) fn starting_at(&self, first: usize) -> impl Iterator<Item = u64> + '_ {
+        self.0.iter().skip(first).chain(std::iter::repeat(0))
+    }
+}
+
 /// The sender of correlated OTs.
 pub trait CotSender: Send {
     /// Extends by `n` instances. Receives one flight.
@@ -81,6 +97,23 @@ pub trait CotSender: Send {
     /// As [`CotSender::extend_cot`].
     fn extend_random(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
         self.extend_cot(stream, n)
+    }
+
+    /// As [`CotSender::extend_cot`], without waiting for choices where the engine can do without them: pads then are
+    /// for choices that [`CotSender::flips`] turns into the receiver's. So corrections need not wait for choices.
+    ///
+    /// # Errors
+    /// As [`CotSender::extend_cot`].
+    fn extend_deferred(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.extend_cot(stream, n)
+    }
+
+    /// What [`CotReceiver::extend_deferred`] returned for `n` instances at the receiver, once for every extension.
+    ///
+    /// # Errors
+    /// As [`CotSender::extend_cot`].
+    fn flips(&mut self, _stream: &mut Stream, _n: usize) -> Result<Flips> {
+        Ok(Flips::default())
     }
 
     /// Both pads of instances `first..first + out.len()` of the latest extension.
@@ -133,6 +166,16 @@ pub trait CotReceiver: Send {
         let choices = Bits::sample(n, prg);
         self.extend_cot(stream, &choices)?;
         Ok(choices)
+    }
+
+    /// As [`CotReceiver::extend_cot`], for a sender that extends by [`CotSender::extend_deferred`]: the pads are
+    /// those of choice xor flip.
+    ///
+    /// # Errors
+    /// As [`CotReceiver::extend_cot`].
+    fn extend_deferred(&mut self, stream: &mut Stream, choices: &Bits) -> Result<Flips> {
+        self.extend_cot(stream, choices)?;
+        Ok(Flips::default())
     }
 
     /// The chosen pads of instances `first..first + out.len()` of the latest extension.

@@ -2,10 +2,16 @@
 //!
 //! With pads p_0, p_1 of an instance read as domain elements, the sender's share is s = p_0 and it
 //! sends corr + p_0 - p_1; the receiver gets s + c corr: p_0 for c = 0, the message plus p_1
-//! for c = 1. Exactly `domain.bits()` bits an instance travel after the extension, so COT over
-//! Z_2^l costs lambda + l bits with IKNP.
+//! for c = 1. Exactly `domain.bits()` bits an instance travel, so COT over Z_2^l costs lambda + l bits with IKNP.
+//!
+//! **One flight over silent OT.** Its pads are those of a random choice r that the receiver has from the outset, and what
+//! it sends, f = c xor r, only says which pad is which. The corrections above do not depend on that: they make shares
+//! s and t = s + r corr, and where f is 1 both parties turn them, s' = -(s + corr) and t' = -t, so that t' - s' =
+//! (1 - r) corr = c corr. Hence choices and corrections travel in the same flight, which CrypTFlow2 and its successors
+//! do in two, at not a bit more. Nothing else is seen than before: the sender sees f, which r hides, the receiver a
+//! correction, which the pad hides that it does not have.
 
-use crate::chosen::{CotReceiver, CotSender};
+use crate::chosen::{CotReceiver, CotSender, Flips};
 use sci_core::channel::Stream;
 use sci_core::hash::expand;
 use sci_core::{Bits, Block, Domain, Error, Result, pack};
@@ -20,7 +26,7 @@ fn element<D: Domain>(domain: D, pad: Block) -> u64 {
     domain.reduce_wide(pad.to_u128())
 }
 
-/// Sender, after `extend_cot`: its shares s_j, and the corrections to send.
+/// Sender, after `extend_cot` or `extend_deferred`: its shares s_j, and the corrections to send.
 ///
 /// `first` is the first instance of the extension that this batch uses.
 pub fn correct<D: Domain>(
@@ -46,20 +52,35 @@ pub fn correct<D: Domain>(
     (shares, messages)
 }
 
-/// Receiver, after `extend_cot`: s_j + c_j corr_j from the corrections that arrived.
+/// Sender, once the flips are there: from shares for the choices that the pads were made for to shares for the
+/// receiver's. `first` as in [`correct`].
+pub fn turn<D: Domain>(
+    domain: D,
+    first: usize,
+    flips: &Flips,
+    correlations: &[u64],
+    shares: &mut [u64],
+) {
+    for ((share, corr), f) in shares.iter_mut().zip(correlations).zip(flips.starting_at(first)) {
+        let (mask, turned) = (f.wrapping_neg(), domain.neg(domain.add(*share, *corr)));
+        *share ^= (*share ^ turned) & mask;
+    }
+}
+
+/// Receiver, after `extend_deferred`: s_j + c_j corr_j from the corrections that arrived.
 pub fn apply<D: Domain>(
     ot: &(impl CotReceiver + ?Sized),
     domain: D,
     first: usize,
-    choices: &Bits,
+    (choices, flips): (&Bits, &Flips),
     messages: &[u64],
 ) -> Elements {
     let mut shares = chosen_elements(ot, domain, first, messages.len());
-    correct_chosen(domain, choices, messages, &mut shares);
+    correct_chosen(domain, first, (choices, flips), messages, &mut shares);
     shares
 }
 
-/// Receiver, after `extend_cot`: the chosen pads as elements, which are all that has to be kept of the extension until
+/// Receiver, after `extend_deferred`: the chosen pads as elements, which are all that has to be kept of the extension until
 /// the corrections are there ([`correct_chosen`]).
 pub fn chosen_elements<D: Domain>(
     ot: &(impl CotReceiver + ?Sized),
@@ -78,10 +99,18 @@ pub fn chosen_elements<D: Domain>(
     shares
 }
 
-/// Receiver: from the chosen pads to s_j + c_j corr_j.
-pub fn correct_chosen<D: Domain>(domain: D, choices: &Bits, messages: &[u64], shares: &mut [u64]) {
-    for ((share, message), c) in shares.iter_mut().zip(messages).zip(choices.iter()) {
-        *share = domain.add(*share, message & c.wrapping_neg());
+/// Receiver: from the chosen pads to s_j + c_j corr_j. The first of `choices` is that of instance `first`.
+pub fn correct_chosen<D: Domain>(
+    domain: D,
+    first: usize,
+    (choices, flips): (&Bits, &Flips),
+    messages: &[u64],
+    shares: &mut [u64],
+) {
+    let choices = choices.iter().zip(flips.starting_at(first));
+    for ((share, message), (c, f)) in shares.iter_mut().zip(messages).zip(choices) {
+        let made = domain.add(*share, message & (c ^ f).wrapping_neg());
+        *share = made ^ ((made ^ domain.neg(made)) & f.wrapping_neg());
     }
 }
 
@@ -110,7 +139,7 @@ pub fn recv_elements<D: Domain>(
     Ok(values)
 }
 
-/// Correlated OT, sender: learns s_j; the receiver learns s_j + c_j corr_j. Two flights.
+/// Correlated OT, sender: learns s_j; the receiver learns s_j + c_j corr_j. [`crate::OtKind::cot_rounds`] flights.
 ///
 /// # Errors
 /// If the link fails or the peer misbehaves.
@@ -120,9 +149,11 @@ pub fn send_correlated<D: Domain>(
     domain: D,
     correlations: &[u64],
 ) -> Result<Elements> {
-    ot.extend_cot(stream, correlations.len())?;
-    let (shares, messages) = correct(ot, domain, 0, correlations);
+    ot.extend_deferred(stream, correlations.len())?;
+    let (mut shares, messages) = correct(ot, domain, 0, correlations);
     send_elements(stream, domain, &messages)?;
+    let flips = ot.flips(stream, correlations.len())?;
+    turn(domain, 0, &flips, correlations, &mut shares);
     Ok(shares)
 }
 
@@ -136,9 +167,9 @@ pub fn recv_correlated<D: Domain>(
     domain: D,
     choices: &Bits,
 ) -> Result<Elements> {
-    ot.extend_cot(stream, choices)?;
+    let flips = ot.extend_deferred(stream, choices)?;
     let messages = recv_elements(stream, domain, "COT corrections", choices.len())?;
-    Ok(apply(ot, domain, 0, choices, &messages))
+    Ok(apply(ot, domain, 0, (choices, &flips), &messages))
 }
 
 /// Random OT, sender: two uniform 128-bit strings an instance. One flight.

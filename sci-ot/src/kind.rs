@@ -31,6 +31,15 @@ impl OtKind {
         }
     }
 
+    /// Flights of correlated OTs with their corrections: those over silent OT do not wait for the choices
+    /// ([`crate::cot`]).
+    pub fn cot_rounds(self) -> u32 {
+        match self {
+            Self::Iknp => 2,
+            Self::Silent => 1,
+        }
+    }
+
     /// Payload bytes of an extension by all instances of `groups`, from receiver to sender.
     pub fn groups_bytes(self, groups: &[Group]) -> u64 {
         match self {

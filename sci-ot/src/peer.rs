@@ -44,6 +44,9 @@ pub struct Settings {
     pub ot: OtKind,
     /// log2 of the dimension of the largest LPN set that silent OT may grow to, 16..=19.
     pub silent_log_k: u32,
+    /// How many bytes of payload, both ways, may be spent to save a flight where a protocol has the choice: what could
+    /// be made and sent in the time of one. 0: none.
+    pub flight: u64,
 }
 
 impl Settings {
@@ -64,6 +67,7 @@ impl Default for Settings {
             radix: Self::DEFAULT_RADIX,
             ot: OtKind::default(),
             silent_log_k: Self::DEFAULT_SILENT_LOG_K,
+            flight: 0,
         }
     }
 }

@@ -9,8 +9,9 @@
 //! **B2A**. Input: XOR shares of b; output: additive shares of b = b_0 + b_1 - 2 b_0 b_1. One COT with
 //! correlation -2 b_0: lambda + l bits, 2 rounds.
 //!
-//! With silent OT each lambda here is one bit.
+//! With silent OT each lambda here is one bit, and both take **one round** ([`crate::cot`]).
 
+use crate::chosen::Flips;
 use crate::cot::{self, Elements};
 use crate::kind::OtKind;
 use crate::peer::{Lane, Peer, Role};
@@ -21,7 +22,7 @@ use zeroize::Zeroizing;
 /// OT rows that one element of a MUX occupies, for chunking.
 const MUX_ROW_BYTES: usize = 32;
 
-/// Shares of b x for a batch. 2 rounds, 2 (lambda + l) bits an element.
+/// Shares of b x for a batch. 2 (lambda + l) bits an element, in [`OtKind::cot_rounds`] rounds.
 ///
 /// # Errors
 /// [`Error::Misuse`] if the batches differ in length; otherwise as the link and the peer behave.
@@ -58,7 +59,7 @@ pub fn mux_lane_cost<D: Domain>(ot: OtKind, n: usize, domain: D) -> Cost {
     }
     let corrections = 8 * pack::packed_len(n, domain.bits()) as u64;
     let one_way = |from| ot.cot_cost(n, from) + Cost::message(from, corrections);
-    (one_way(Party::Server) + one_way(Party::Client)).in_rounds(2)
+    (one_way(Party::Server) + one_way(Party::Client)).in_rounds(ot.cot_rounds())
 }
 
 /// x_j (1 - 2 b_j): the correlation of party j.
@@ -73,8 +74,8 @@ fn signed_by<D: Domain>(domain: D, x: u64, bit: u64) -> u64 {
 /// As [`mux`].
 pub fn mux_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits, x: &[u64]) -> Result<Elements> {
     lane.prepare(x.len(), x.len())?;
-    mux_choose(lane, bits)?;
-    mux_chosen(lane, domain, bits, x)
+    let flips = mux_choose(lane, bits)?;
+    mux_chosen(lane, domain, (bits, &flips), x)
 }
 
 /// The first half of [`mux_lane`], for which x need not be known yet: sends this party's choices. Other messages of the
@@ -82,26 +83,28 @@ pub fn mux_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits, x: &[u64]) -
 ///
 /// # Errors
 /// As [`mux`].
-pub fn mux_choose(lane: &mut Lane, bits: &Bits) -> Result<()> {
-    lane.recv.extend_cot(&mut lane.stream, bits)
+pub fn mux_choose(lane: &mut Lane, bits: &Bits) -> Result<Flips> {
+    lane.recv.extend_deferred(&mut lane.stream, bits)
 }
 
-/// The second half of [`mux_lane`].
+/// The second half of [`mux_lane`], with what [`mux_choose`] returned.
 ///
 /// # Errors
 /// As [`mux`].
 pub fn mux_chosen<D: Domain>(
     lane: &mut Lane,
     domain: D,
-    bits: &Bits,
+    (bits, flips): (&Bits, &Flips),
     x: &[u64],
 ) -> Result<Elements> {
-    lane.send.extend_cot(&mut lane.stream, x.len())?;
+    lane.send.extend_deferred(&mut lane.stream, x.len())?;
     let correlations = correlations(domain, bits, x);
-    let (sent, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
+    let (mut sent, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
     cot::send_elements(&mut lane.stream, domain, &messages)?;
+    let theirs = lane.send.flips(&mut lane.stream, x.len())?;
+    cot::turn(domain, 0, &theirs, &correlations, &mut sent);
     let messages = cot::recv_elements(&mut lane.stream, domain, "MUX corrections", x.len())?;
-    let mut z = cot::apply(&*lane.recv, domain, 0, bits, &messages);
+    let mut z = cot::apply(&*lane.recv, domain, 0, (bits, flips), &messages);
     combine(domain, bits, x, &sent, &mut z);
     Ok(z)
 }
@@ -131,18 +134,22 @@ pub fn mux_both_lane<D: Domain>(
     let mut twice = bits.clone();
     twice.extend(bits);
     lane.prepare(2 * n, 2 * n)?;
-    lane.recv.extend_cot(&mut lane.stream, &twice)?;
-    lane.send.extend_cot(&mut lane.stream, 2 * n)?;
+    let flips = lane.recv.extend_deferred(&mut lane.stream, &twice)?;
+    lane.send.extend_deferred(&mut lane.stream, 2 * n)?;
 
-    let (sent_x, messages) = cot::correct(&*lane.send, domain, 0, &correlations(domain, bits, x));
+    let (of_x, of_y) = (correlations(domain, bits, x), correlations(ring, bits, y));
+    let (mut sent_x, messages) = cot::correct(&*lane.send, domain, 0, &of_x);
     cot::send_elements(&mut lane.stream, domain, &messages)?;
-    let (sent_y, messages) = cot::correct(&*lane.send, ring, n, &correlations(ring, bits, y));
+    let (mut sent_y, messages) = cot::correct(&*lane.send, ring, n, &of_y);
     cot::send_elements(&mut lane.stream, ring, &messages)?;
+    let theirs = lane.send.flips(&mut lane.stream, 2 * n)?;
+    cot::turn(domain, 0, &theirs, &of_x, &mut sent_x);
+    cot::turn(ring, n, &theirs, &of_y, &mut sent_y);
 
     let messages = cot::recv_elements(&mut lane.stream, domain, "MUX corrections", n)?;
-    let mut z = cot::apply(&*lane.recv, domain, 0, bits, &messages);
+    let mut z = cot::apply(&*lane.recv, domain, 0, (bits, &flips), &messages);
     let messages = cot::recv_elements(&mut lane.stream, ring, "MUX corrections", n)?;
-    let mut w = cot::apply(&*lane.recv, ring, n, bits, &messages);
+    let mut w = cot::apply(&*lane.recv, ring, n, (bits, &flips), &messages);
     combine(domain, bits, x, &sent_x, &mut z);
     combine(ring, bits, y, &sent_y, &mut w);
     Ok((z, w))
@@ -155,7 +162,7 @@ pub fn mux_both_lane_cost<D: Domain>(ot: OtKind, n: usize, domain: D, ring: Ring
     }
     let corrections = pack::packed_len(n, domain.bits()) + pack::packed_len(n, ring.bits());
     let one_way = |from| ot.cot_cost(2 * n, from) + Cost::message(from, 8 * corrections as u64);
-    (one_way(Party::Server) + one_way(Party::Client)).in_rounds(2)
+    (one_way(Party::Server) + one_way(Party::Client)).in_rounds(ot.cot_rounds())
 }
 
 /// [`mux`] by two plain OTs, as the text of CrypTFlow2 has it: 2 (lambda + 2l) bits. Kept to measure
@@ -234,7 +241,7 @@ pub fn mux_plain_lane<D: Domain>(
     ))
 }
 
-/// Additive shares of XOR-shared bits. 2 rounds, lambda + l bits an element.
+/// Additive shares of XOR-shared bits. lambda + l bits an element, in [`OtKind::cot_rounds`] rounds.
 ///
 /// # Errors
 /// As the link and the peer behave.
@@ -259,7 +266,7 @@ pub fn b2a_lane_cost<D: Domain>(ot: OtKind, n: usize, domain: D, leader: Party) 
         return Cost::ZERO;
     }
     let corrections = 8 * pack::packed_len(n, domain.bits()) as u64;
-    (ot.cot_cost(n, leader.peer()) + Cost::message(leader, corrections)).in_rounds(2)
+    (ot.cot_cost(n, leader.peer()) + Cost::message(leader, corrections)).in_rounds(ot.cot_rounds())
 }
 
 /// [`b2a`] on one lane: the leader sends the COTs.
@@ -268,31 +275,37 @@ pub fn b2a_lane_cost<D: Domain>(ot: OtKind, n: usize, domain: D, leader: Party) 
 /// As [`b2a`].
 pub fn b2a_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
     match lane.role() {
-        Role::Sender => {
-            lane.send.extend_cot(&mut lane.stream, bits.len())?;
-            b2a_answer(lane, domain, bits)
-        }
+        Role::Sender => b2a_answer(lane, domain, bits),
         Role::Receiver => {
-            let pads = b2a_ask(lane, domain, bits)?;
-            b2a_read(lane, domain, bits, pads)
+            let asked = b2a_ask(lane, domain, bits)?;
+            b2a_read(lane, domain, bits, asked)
         }
     }
 }
 
-/// The sender's part of [`b2a_lane`] once the choices are there: one message.
+/// The sender's part of [`b2a_lane`].
 ///
 /// # Errors
 /// As [`b2a`].
 pub fn b2a_answer<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
+    lane.send.extend_deferred(&mut lane.stream, bits.len())?;
     let minus_two = domain.from_signed(-2);
     let correlations: Elements =
         Zeroizing::new(bits.iter().map(|b| minus_two & b.wrapping_neg()).collect());
     let (mut y, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
     cot::send_elements(&mut lane.stream, domain, &messages)?;
+    let flips = lane.send.flips(&mut lane.stream, bits.len())?;
+    cot::turn(domain, 0, &flips, &correlations, &mut y);
     for (y, b) in y.iter_mut().zip(bits.iter()) {
         *y = domain.sub(domain.reduce(b), *y);
     }
     Ok(y)
+}
+
+/// What the receiver of a B2A keeps until the answer is there: its pads, and how they were made.
+pub struct Asked {
+    pads: Elements,
+    flips: Flips,
 }
 
 /// The receiver's first part of [`b2a_lane`]: sends its choices, and returns what it keeps of the OTs. Others may be
@@ -300,9 +313,9 @@ pub fn b2a_answer<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<
 ///
 /// # Errors
 /// As [`b2a`].
-pub fn b2a_ask<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
-    lane.recv.extend_cot(&mut lane.stream, bits)?;
-    Ok(cot::chosen_elements(&*lane.recv, domain, 0, bits.len()))
+pub fn b2a_ask<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Asked> {
+    let flips = lane.recv.extend_deferred(&mut lane.stream, bits)?;
+    Ok(Asked { pads: cot::chosen_elements(&*lane.recv, domain, 0, bits.len()), flips })
 }
 
 /// The receiver's second part: the answer.
@@ -313,10 +326,10 @@ pub fn b2a_read<D: Domain>(
     lane: &mut Lane,
     domain: D,
     bits: &Bits,
-    mut pads: Elements,
+    Asked { mut pads, flips }: Asked,
 ) -> Result<Elements> {
     let messages = cot::recv_elements(&mut lane.stream, domain, "COT corrections", bits.len())?;
-    cot::correct_chosen(domain, bits, &messages, &mut pads);
+    cot::correct_chosen(domain, 0, (bits, &flips), &messages, &mut pads);
     for (y, b) in pads.iter_mut().zip(bits.iter()) {
         *y = domain.add(domain.reduce(b), *y);
     }

@@ -24,7 +24,7 @@ use crate::chosen::{Choices, Group, OneOfNReceiver, OneOfNSender};
 use crate::kind::OtKind;
 use crate::one_of_n::{First, Messages};
 use crate::peer::{Lane, Role};
-use sci_core::{Bits, Block, Cost, Error, Result};
+use sci_core::{Bits, Block, Cost, Error, Party, Result};
 use std::ops::Range;
 use zeroize::Zeroizing;
 
@@ -289,9 +289,10 @@ impl From<Stock> for Supply {
     }
 }
 
-/// Wire bits of one opening: e and f of each single, e, f and f' of each pair.
-pub fn opening_bits(need: Need) -> usize {
-    2 * need.singles + 3 * need.pairs
+/// The cost of [`Supply::and`] with so many planes of `n` bits: e and f of each single, e, f and f' of each pair.
+pub fn and_cost(n: usize, planes: Need) -> Cost {
+    let bits = (n * (2 * planes.singles + 3 * planes.pairs)) as u64;
+    (Cost::message(Party::Server, bits) + Cost::message(Party::Client, bits)).in_rounds(1)
 }
 
 impl Supply {

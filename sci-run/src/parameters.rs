@@ -9,6 +9,7 @@ use sci_core::session::{Offer, PublicOffer};
 use sci_core::{AnyDomain, Domain, Error, Result};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
+use std::str::FromStr;
 use truncation::Exactness;
 
 /// What the model is called.
@@ -33,6 +34,8 @@ pub const OT: &str = "ot";
 pub const LPN: &str = "lpn";
 /// Bits of a digit in comparisons.
 pub const RADIX: &str = "radix";
+/// Bytes that protocols may spend to save a flight.
+pub const FLIGHT: &str = "flight";
 /// What the client learns.
 pub const OUTPUT: &str = "output";
 /// The kind of truncation: only the faithful one gives what the cleartext run gives.
@@ -97,6 +100,7 @@ pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<Public
         (OT, settings.ot.name().to_string()),
         (LPN, settings.silent_log_k.to_string()),
         (RADIX, settings.radix.to_string()),
+        (FLIGHT, settings.flight.to_string()),
         (TRUNCATION, exactness.name().to_string()),
         (MAX_INPUTS, max_inputs.to_string()),
         (LINK, link.to_string()),
@@ -165,6 +169,7 @@ pub fn check(offer: &Offer, program: &PublicProgram, accepted: Exactness) -> Res
         ot,
         radix: within(offer, RADIX, 1, 8)?,
         silent_log_k: within(offer, LPN, 16, 19)?,
+        flight: number(offer, FLIGHT)?,
     };
     let max_inputs = number(offer, MAX_INPUTS)?;
     let link = parameter(offer, LINK)?;
@@ -201,7 +206,7 @@ fn parameter<'a>(offer: &'a Offer, name: &str) -> Result<&'a str> {
         .ok_or_else(|| Error::misbehaved(format!("parameter {name}"), "a value", "none"))
 }
 
-fn number(offer: &Offer, name: &'static str) -> Result<u32> {
+fn number<T: FromStr>(offer: &Offer, name: &'static str) -> Result<T> {
     let text = parameter(offer, name)?;
     text.parse().map_err(|_| Error::misbehaved(name, "a number", text.escape_default()))
 }

@@ -287,7 +287,8 @@ impl<D: NetDomain> Plan<D> {
         protocols: Arc<Protocols<D>>,
         request: &Request,
     ) -> Result<Self> {
-        let &Request { ot, radix, .. } = request;
+        let &Request { ot, radix, link, threads, .. } = request;
+        let flight = Rates::default().flight_bytes(ot, link, threads);
         let sets = match ot {
             OtKind::Iknp => 17..=17,
             OtKind::Silent => 16..=19,
@@ -295,10 +296,10 @@ impl<D: NetDomain> Plan<D> {
         let radices = radix.map_or(1..=8, |radix| radix..=radix);
         let mut choices = Vec::new();
         for radix in radices {
-            let settings = Settings { radix, ..Settings::over(ot) };
+            let settings = Settings { radix, flight, ..Settings::over(ot) };
             let reckoned = Reckoned::of(program, domain, &protocols, settings, request)?;
             for silent_log_k in sets.clone() {
-                let settings = Settings { radix, ot, silent_log_k };
+                let settings = Settings { radix, ot, silent_log_k, flight };
                 let (seconds, bytes) = reckoned.with(settings, request);
                 choices.push((seconds, bytes, (settings, seconds, bytes)));
             }

@@ -12,7 +12,7 @@ use sci_core::{Bits, Cost, Error, Party, Result};
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Load;
-use sci_ot::triple::{Opening, Supply};
+use sci_ot::triple::{Need, Opening, Supply, and_cost};
 use sci_ot::{Lane, Role};
 use zeroize::Zeroizing;
 
@@ -111,9 +111,8 @@ pub(crate) fn carries_cost(
     settings: Settings,
     leader: Party,
 ) -> Result<Cost> {
-    let opening = 2 * n as u64;
-    let join = Cost::message(Party::Server, opening) + Cost::message(Party::Client, opening);
-    Ok(compare_cost(n, &jobs(bits, low), settings, 1, leader)? + join.in_rounds(1))
+    let join = and_cost(n, Need { singles: 1, pairs: 0 });
+    Ok(compare_cost(n, &jobs(bits, low), settings, 1, leader)? + join)
 }
 
 /// What one element of [`carries_lane`] takes.

@@ -15,7 +15,7 @@
 //! unknown, one COT of s bits where it is known.
 //!
 //! **Cost** with IKNP in bits: F_MILL on l bits and lambda + s; lambda + s with known sign. With silent OT
-//! at l = 32, s = 12, m = 4: 306 and 13. Rounds: 4 + ceil(log2 q), and 2.
+//! at l = 32, s = 12, m = 4: 306 and 13. Rounds: 4 + ceil(log2 q), and 2; with silent OT one less of each.
 
 use crate::Sign;
 use crate::carries::{carry_job, carry_lane};

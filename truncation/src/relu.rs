@@ -13,29 +13,48 @@
 //! 3. extension to Z_2^l: y's top bit over Z_2^(k-s) being 0, the shares wrap where either of their top bits is 1, which is one
 //!    COT of l - k + s bits.
 //!
+//! The extension may come first, beside the B2A ([`Extension::First`]): where d is 1 the shares of x wrap where either of
+//! *their* top bits is 1, and where it is 0 nothing of u is left. That saves the flight of step 3, but B2A and MUX then are
+//! over Z_2^l, 3 (l - k + s) bits more. The cheaper one is taken, a flight counted as [`Settings::flight`] bytes.
+//!
 //! CrypTFlow2 computes the two apart (sections 3.2 and 4.2); so do its successors, which save the truncation's
 //! comparison by leaving out the carry. Here it is part of what ReLU compares anyway, and MUX works on s bits less.
 //!
 //! **Cost** in bits with IKNP: both carries, which is F_MILL on k - 1 bits but for a few triples that are pairs, and
-//! 4 lambda + 2 (k - s) + l: at l = 37, s = 12 and m = 7 4241, 5051 for ReLU and truncation apart. With silent OT
-//! each lambda here is 1: 424 bits at m = 4, 553 apart, and 326 at m = 2, 429 apart. Rounds: 7 + ceil(log2 q), q the
-//! digits of the longer piece, B2A being beside the last round of the comparison and the first of MUX.
+//! 4 lambda + 2 (k - s) + l, or with the extension first 4 lambda + 4 l - k + s: at l = 37, s = 12 and m = 7 3969,
+//! 4727 for ReLU and truncation apart. With silent OT each lambda here is 1: 424 bits at m = 4, 553 apart, and 326 at
+//! m = 2, 429 apart; 36 more with the extension first. Rounds, q being the digits of the longer piece: 5 + ceil(log2 q)
+//! with silent OT, B2A being beside the last of the comparison; 7 + ceil(log2 q) with IKNP, B2A being beside that
+//! and the first of MUX; one or two less with the extension first.
 
 use crate::Sign;
 use crate::carries::{Joining, Pieces, carries_cost, carries_load};
+use crate::products::{
+    self, Pair, minus_two, products_answer, products_ask, products_lane_cost, products_read,
+};
 use crate::truncate::{Rings, by_tops_lane, by_tops_lane_cost, narrowed, reduced};
+use crate::truncate::{of_known_sign, wrap_factor, wrap_ring};
 use millionaires::Precision;
 use sci_core::{Bits, Cost, Domain, Party, Result, Ring, Shares};
 use sci_ot::cot::Elements;
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::select::{
-    b2a_answer, b2a_ask, b2a_lane_cost, b2a_read, mux_choose, mux_chosen, mux_lane_cost,
+    self, b2a_answer, b2a_ask, b2a_lane_cost, b2a_read, mux_choose, mux_chosen, mux_lane_cost,
 };
 use sci_ot::{Lane, Peer, Role};
 use zeroize::Zeroizing;
 
-/// The three rings of a case.
+/// When the shares are extended to the ring of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// Those of x, beside the B2A: a flight less.
+    First,
+    /// Those of y: fewer bits.
+    Last,
+}
+
+/// A case: the three rings, and when the shares are extended.
 #[derive(Clone, Copy)]
 struct Widths {
     /// Of the result.
@@ -44,19 +63,67 @@ struct Widths {
     inner: Ring,
     /// Of what is left of those.
     small: Ring,
+    shift: u32,
+    extension: Extension,
 }
 
 impl Widths {
     /// `None` if nothing but zeros is left: the shift takes all bits below the sign.
-    fn of((ring, inner): Rings, shift: u32) -> Result<Option<Self>> {
+    fn of(n: usize, (ring, inner): Rings, shift: u32, settings: Settings) -> Result<Option<Self>> {
         if shift + 1 >= inner.bits() {
             return Ok(None);
         }
-        Ok(Some(Self { ring, inner, small: Ring::new(inner.bits() - shift)? }))
+        let small = Ring::new(inner.bits() - shift)?;
+        let case = |extension| Self { ring, inner, small, shift, extension };
+        let (first, last) = (case(Extension::First), case(Extension::Last));
+        let weight = |case: Self| match n {
+            0 => Ok(0),
+            n => case.cost(n, settings, Party::Server).map(|cost| cost.weighed(settings.flight)),
+        };
+        Ok(Some(if weight(first)? < weight(last)? { first } else { last }))
     }
 
-    fn plan(self, n: usize, shift: u32, settings: Settings) -> Plan {
-        Plan::new(n, carries_load(self.inner.bits() - 1, shift, settings).and(96))
+    fn plan(self, n: usize, settings: Settings) -> Plan {
+        Plan::new(n, carries_load(self.inner.bits() - 1, self.shift, settings).and(96))
+    }
+
+    fn rings(self) -> Rings {
+        (self.ring, self.inner)
+    }
+
+    /// COTs that the sender of B2A sends before those of MUX, for each element.
+    fn sends(self) -> usize {
+        match self.extension {
+            Extension::First => 2,
+            Extension::Last => 1,
+        }
+    }
+
+    /// The ring that MUX works over.
+    fn chosen(self) -> Ring {
+        match self.extension {
+            Extension::First => self.ring,
+            Extension::Last => self.small,
+        }
+    }
+
+    /// The cost on one lane for n > 0 elements.
+    fn cost(self, n: usize, settings: Settings, leader: Party) -> Result<Cost> {
+        let Self { inner, small, shift, .. } = self;
+        let carries = carries_cost(n, inner.bits() - 1, shift, settings, leader)?;
+        let chosen = mux_lane_cost(settings.ot, n, self.chosen());
+        // B2A shares the flights of others.
+        Ok(match self.extension {
+            Extension::First => {
+                let rings = (self.ring, wrap_ring(self.rings(), shift)?);
+                carries + products_lane_cost(n, rings, settings, leader).in_rounds(0) + chosen
+            }
+            Extension::Last => {
+                let extended = by_tops_lane_cost(n, (self.ring, small), 0, settings, leader)?;
+                let carry = b2a_lane_cost(settings.ot, n, small, leader);
+                carries + carry.in_rounds(0) + chosen + extended
+            }
+        })
     }
 }
 
@@ -72,13 +139,13 @@ pub fn relu_truncate(
     precision: Precision,
 ) -> Result<Shares<Ring>> {
     let rings = checked(x.domain(), shift, precision)?;
-    let Some(widths) = Widths::of(rings, shift)? else {
+    let Some(widths) = Widths::of(x.len(), rings, shift, peer.settings())? else {
         return Ok(Shares::zeros(x.domain(), x.len()));
     };
-    let plan = widths.plan(x.len(), shift, peer.settings());
+    let plan = widths.plan(x.len(), peer.settings());
     peer.map_shares(&plan, widths.ring, |lane, range| {
         let x = x.values()[range].iter().map(|&x| widths.inner.reduce(x));
-        relu_truncate_lane(lane, widths, &Zeroizing::new(x.collect::<Vec<_>>()), shift)
+        relu_truncate_lane(lane, widths, &Zeroizing::new(x.collect::<Vec<_>>()))
     })
 }
 
@@ -90,54 +157,107 @@ fn checked(ring: Ring, shift: u32, precision: Precision) -> Result<Rings> {
     }
 }
 
-fn relu_truncate_lane(lane: &mut Lane, widths: Widths, x: &[u64], shift: u32) -> Result<Elements> {
-    let Widths { ring, inner, small } = widths;
-    let pieces = Pieces::compare(lane, x, inner.bits() - 1, shift)?;
+fn relu_truncate_lane(lane: &mut Lane, widths: Widths, x: &[u64]) -> Result<Elements> {
+    let pieces = Pieces::compare(lane, x, widths.inner.bits() - 1, widths.shift)?;
     let y = match lane.role() {
-        Role::Sender => lead(lane, widths, x, shift, pieces)?,
-        Role::Receiver => follow(lane, widths, x, shift, pieces)?,
+        Role::Sender => lead(lane, widths, x, pieces)?,
+        Role::Receiver => follow(lane, widths, x, pieces)?,
     };
-    by_tops_lane(lane, (ring, small), &y, 0, Sign::NonNegative)
+    match widths.extension {
+        Extension::First => Ok(y),
+        Extension::Last => {
+            by_tops_lane(lane, (widths.ring, widths.small), &y, 0, Sign::NonNegative)
+        }
+    }
 }
 
-// Steps 1 and 2 share flights: the follower's choices of B2A travel beside the openings of the AND that ends the
-// comparison, and the leader's answer beside the choices of MUX. Refills come before them all, because the messages of
-// neither are waited for in the order in which those of the other direction are sent.
+// B2A shares the flight of the AND that ends the comparison; with IKNP, whose leader must wait for the choices, its
+// answer travels beside the choices of MUX. Refills come before them all, because the messages of neither are waited
+// for in the order in which those of the other direction are sent.
 
 /// MUX of the truncation by DReLU, for the sender of B2A.
-fn lead(
-    lane: &mut Lane,
-    widths: Widths,
-    x: &[u64],
-    shift: u32,
-    pieces: Pieces,
-) -> Result<Elements> {
+fn lead(lane: &mut Lane, widths: Widths, x: &[u64], pieces: Pieces) -> Result<Elements> {
     let n = x.len();
-    lane.prepare(2 * n, n)?;
+    lane.prepare((1 + widths.sends()) * n, n)?;
     let (low, joining) = pieces.join(lane)?;
-    lane.send.extend_cot(&mut lane.stream, n)?;
+    // The openings do not depend on the answer, nor it on them.
+    let mut fork = lane.stream.fork();
+    let shifted = match widths.extension {
+        Extension::First => {
+            let tops = tops(widths, x);
+            let correlations =
+                (minus_two(widths.ring, &low), wrap_factor(Sign::NonNegative, &tops));
+            let pair = pair(widths, &correlations.0[..], &correlations.1[..])?;
+            let products = products_answer(lane, &pair)?;
+            extended(lane, widths, x, [&low, &tops], products)
+        }
+        Extension::Last => {
+            let carry = b2a_answer(lane, widths.small, &low)?;
+            reduced(widths.small, x, widths.shift, carry)
+        }
+    };
+    lane.stream.branch(&mut fork);
     let positive = positive(lane, widths, x, joining)?;
-    let carry = b2a_answer(lane, widths.small, &low)?;
-    mux_choose(lane, &positive)?;
-    mux_chosen(lane, widths.small, &positive, &reduced(widths.small, x, shift, carry))
+    lane.stream.join(fork);
+    let flips = mux_choose(lane, &positive)?;
+    mux_chosen(lane, widths.chosen(), (&positive, &flips), &shifted)
 }
 
 /// MUX of the truncation by DReLU, for the receiver of B2A.
-fn follow(
-    lane: &mut Lane,
-    widths: Widths,
-    x: &[u64],
-    shift: u32,
-    pieces: Pieces,
-) -> Result<Elements> {
+fn follow(lane: &mut Lane, widths: Widths, x: &[u64], pieces: Pieces) -> Result<Elements> {
     let n = x.len();
-    lane.prepare(n, 2 * n)?;
-    let pads = b2a_ask(lane, widths.small, pieces.low())?;
+    lane.prepare(n, (1 + widths.sends()) * n)?;
+    let tops = tops(widths, x);
+    let asked = match widths.extension {
+        Extension::First => Asked::First(products_ask(lane, &pair(widths, pieces.low(), &tops)?)?),
+        Extension::Last => Asked::Last(b2a_ask(lane, widths.small, pieces.low())?),
+    };
     let (low, joining) = pieces.join(lane)?;
     let positive = positive(lane, widths, x, joining)?;
-    mux_choose(lane, &positive)?;
-    let carry = b2a_read(lane, widths.small, &low, pads)?;
-    mux_chosen(lane, widths.small, &positive, &reduced(widths.small, x, shift, carry))
+    // The answer does not depend on the choices, nor they on it.
+    let mut fork = lane.stream.fork();
+    let flips = mux_choose(lane, &positive)?;
+    lane.stream.branch(&mut fork);
+    let shifted = match asked {
+        Asked::First(asked) => {
+            let products = products_read(lane, &pair(widths, &low, &tops)?, asked)?;
+            extended(lane, widths, x, [&low, &tops], products)
+        }
+        Asked::Last(asked) => {
+            let carry = b2a_read(lane, widths.small, &low, asked)?;
+            reduced(widths.small, x, widths.shift, carry)
+        }
+    };
+    lane.stream.join(fork);
+    mux_chosen(lane, widths.chosen(), (&positive, &flips), &shifted)
+}
+
+/// What the receiver keeps of B2A.
+enum Asked {
+    First(products::Asked),
+    Last(select::Asked),
+}
+
+/// The top significant bits of this party's shares.
+fn tops(widths: Widths, x: &[u64]) -> Bits {
+    Bits::from_fn(x.len(), |i| widths.inner.msb(x[i]))
+}
+
+/// What is multiplied for the carry, and for the wraps of the whole.
+fn pair<'a, T: ?Sized>(widths: Widths, carry: &'a T, wraps: &'a T) -> Result<Pair<'a, Ring, T>> {
+    let second = wrap_ring(widths.rings(), widths.shift)?;
+    Ok(Pair { first: (widths.ring, carry), second: (second, wraps) })
+}
+
+/// Shares of x >> s over the ring of the result where x̂ >= 0, from bits (carry, tops) and their products.
+fn extended(
+    lane: &Lane,
+    widths: Widths,
+    x: &[u64],
+    bits: [&Bits; 2],
+    products: (Elements, Elements),
+) -> Elements {
+    of_known_sign(lane, widths.rings(), x, widths.shift, Sign::NonNegative, bits, products)
 }
 
 /// 1{x̂ >= 0}, from the carry of its bits below the sign.
@@ -167,26 +287,11 @@ pub fn relu_truncate_cost(
     settings: Settings,
 ) -> Result<Cost> {
     let rings = checked(ring, shift, precision)?;
-    let Some(widths) = Widths::of(rings, shift)? else { return Ok(Cost::ZERO) };
+    let Some(widths) = Widths::of(n, rings, shift, settings)? else { return Ok(Cost::ZERO) };
     let cost = |n, leader| match n {
         0 => Ok(Cost::ZERO),
-        n => lane_cost(n, widths, shift, settings, leader),
+        n => widths.cost(n, settings, leader),
     };
     cost(1, Party::Server)?;
-    Ok(widths.plan(n, shift, settings).cost(|n, leader| cost(n, leader).unwrap_or_default()))
-}
-
-fn lane_cost(
-    n: usize,
-    Widths { ring, inner, small }: Widths,
-    shift: u32,
-    settings: Settings,
-    leader: Party,
-) -> Result<Cost> {
-    let carries = carries_cost(n, inner.bits() - 1, shift, settings, leader)?;
-    let truncated = b2a_lane_cost(settings.ot, n, small, leader);
-    let chosen = mux_lane_cost(settings.ot, n, small);
-    let extended = by_tops_lane_cost(n, (ring, small), 0, settings, leader)?;
-    // B2A shares the flights of others.
-    Ok(carries + truncated.in_rounds(0) + chosen + extended)
+    Ok(widths.plan(n, settings).cost(|n, leader| cost(n, leader).unwrap_or_default()))
 }

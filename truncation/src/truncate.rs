@@ -19,10 +19,11 @@
 
 use crate::carries::{Carries, carries_cost, carries_lane, carries_load, carry_job, carry_lane};
 use crate::one_bit::{self, one_bit_lane, one_bit_lane_cost};
-use crate::{Exactness, Product, Sign, minus_two, products_lane};
+use crate::products::{Pair, minus_two, products_lane, products_lane_cost};
+use crate::{Exactness, Sign};
 use millionaires::Precision;
 use millionaires::compare::{compare_cost, load};
-use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
+use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares};
 use sci_ot::cot::{self, Elements};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
@@ -164,7 +165,7 @@ fn faithful_lane(
 }
 
 /// The ring of w, which is multiplied by 2^(k-s): as many bits as that leaves of the result.
-fn wrap_ring((ring, inner): Rings, shift: u32) -> Result<Ring> {
+pub(crate) fn wrap_ring((ring, inner): Rings, shift: u32) -> Result<Ring> {
     Ring::new(ring.bits() - inner.bits() + shift)
 }
 
@@ -218,7 +219,7 @@ pub(crate) fn by_tops_lane_cost(
 
 /// The leader's factor of w for a known sign, the other being the follower's top bit. With tops m_s
 /// (leader) and m_r: m_s OR m_r = m_s + (1 - m_s) m_r, m_s AND m_r = m_s m_r.
-fn wrap_factor(sign: Sign, tops: &Bits) -> Elements {
+pub(crate) fn wrap_factor(sign: Sign, tops: &Bits) -> Elements {
     let negative = sign == Sign::Negative;
     Zeroizing::new(tops.iter().map(|m| if negative { m } else { 1 - m }).collect())
 }
@@ -250,11 +251,10 @@ fn unknown_sign(lane: &mut Lane, rings: Rings, x: &[u64], shift: u32) -> Result<
     let Carries { low, all: wrap } = carries_lane(lane, &x, bits, shift)?;
 
     let low_ring = wrap_ring(rings, shift)?;
-    let (mut c, mut w) = products_lane(
-        lane,
-        (ring, Product { correlations: &minus_two(ring, &low), choices: &low }),
-        (low_ring, Product { correlations: &minus_two(low_ring, &wrap), choices: &wrap }),
-    )?;
+    let (of_low, of_wrap) = (minus_two(ring, &low), minus_two(low_ring, &wrap));
+    let correlations = Pair { first: (ring, &of_low[..]), second: (low_ring, &of_wrap[..]) };
+    let choices = Pair { first: (ring, &low), second: (low_ring, &wrap) };
+    let (mut c, mut w) = products_lane(lane, &correlations, &choices)?;
     for ((c, w), (cb, wb)) in c.iter_mut().zip(&mut *w).zip(low.iter().zip(wrap.iter())) {
         *c = ring.add(*c, ring.reduce(cb));
         *w = low_ring.add(*w, low_ring.reduce(wb));
@@ -272,21 +272,34 @@ fn known_sign(
     sign: Sign,
 ) -> Result<Elements> {
     let (ring, inner) = rings;
+    let wraps = wrap_ring(rings, shift)?;
     let carry = carry_lane(lane, x, shift)?;
     let tops = Bits::from_fn(x.len(), |i| inner.msb(x[i]));
-    let factor = wrap_factor(sign, &tops);
-    let (mut c, mut w) = products_lane(
-        lane,
-        (ring, Product { correlations: &minus_two(ring, &carry), choices: &carry }),
-        (wrap_ring(rings, shift)?, Product { correlations: &factor, choices: &tops }),
-    )?;
+    let (of_carry, of_tops) = (minus_two(ring, &carry), wrap_factor(sign, &tops));
+    let correlations = Pair { first: (ring, &of_carry[..]), second: (wraps, &of_tops[..]) };
+    let choices = Pair { first: (ring, &carry), second: (wraps, &tops) };
+    let products = products_lane(lane, &correlations, &choices)?;
+    Ok(of_known_sign(lane, rings, x, shift, sign, [&carry, &tops], products))
+}
+
+/// The truncation for a known sign, from bits (the carry, the tops) and the products of [`known_sign`].
+pub(crate) fn of_known_sign(
+    lane: &Lane,
+    rings: Rings,
+    x: &[u64],
+    shift: u32,
+    sign: Sign,
+    [carry, tops]: [&Bits; 2],
+    (mut c, mut w): (Elements, Elements),
+) -> Elements {
+    let ring = rings.0;
     for (c, b) in c.iter_mut().zip(carry.iter()) {
         *c = ring.add(*c, ring.reduce(b));
     }
-    let fill = wrap_known(lane, rings, shift, sign, &tops, &mut w);
+    let fill = wrap_known(lane, rings, shift, sign, tops, &mut w);
     let mut out = shifted(rings, shift, x, &w, fill);
     ring.add_assign(&mut out, &c);
-    Ok(out)
+    out
 }
 
 /// The cost of [`truncate_lane`].
@@ -321,17 +334,14 @@ fn faithful_lane_cost(
     leader: Party,
 ) -> Result<Cost> {
     let (ring, inner) = rings;
+    let wraps = wrap_ring(rings, shift)?;
     let compare = match sign {
         Sign::Unknown => carries_cost(n, inner.bits(), shift, settings, leader)?,
         Sign::NonNegative | Sign::Negative => {
             compare_cost(n, &carry_job(shift), settings, 0, leader)?
         }
     };
-    let wrap = wrap_ring(rings, shift)?.bits();
-    let corrections = pack::packed_len(n, ring.bits()) + pack::packed_len(n, wrap);
-    let products =
-        settings.ot.cot_cost(2 * n, leader.peer()) + Cost::message(leader, 8 * corrections as u64);
-    Ok(compare + products.in_rounds(2))
+    Ok(compare + products_lane_cost(n, (ring, wraps), settings, leader))
 }
 
 /// The cost of [`truncate`].

@@ -6,16 +6,17 @@
 //! party can lead.
 //!
 //! **Protocol** (CrypTFlow2, section 3.1, Algorithm 1; PROTOCOLS A1). The inputs are cut into q = ceil(l/m)
-//! digits, the top one of r = l - (q-1)m bits. For every digit the leader offers, in one 1-of-2^m OT,
+//! digits, as equally wide as can be. (The paper has digits of m bits, but for the top one; equal ones have smaller
+//! tables in all.) For every digit of w bits the leader offers, in one 1-of-2^w OT,
 //! masked 1{x_j > k} and 1{x_j = k} for all k; the other party chooses with its digit. A binary
 //! tree then joins neighbours, gt <- gt_high xor (eq_high AND gt_low), eq <- eq_high AND eq_low; a
 //! node without a partner is carried up. Both ANDs of a node share a factor, hence *pairs* of
 //! triples; eq is never needed on the least significant branch.
 //!
-//! **Cost** with IKNP and KKOT, in bits: 2 lambda + 2^m (or 2^r) times 2 for a leaf, times 1 for the
+//! **Cost** with IKNP and KKOT, in bits: 2 lambda + 2^w times 2 for a leaf, times 1 for the
 //! lowest (lambda + 4 for a leaf of one bit); lambda + 20 for a single AND, 2 lambda + 22 for a
-//! pair; ceil(log2 q) singles and q - 1 - ceil(log2 q) pairs. Rounds: 2 + ceil(log2 q). At l = 32: 2930 bits for
-//! m = 7, 3844 for m = 4, 5 rounds. Over silent OT a leaf of width w takes w + 2 (2^w - 1) bits (the lowest w + 2^w - 1),
+//! pair; ceil(log2 q) singles and q - 1 - ceil(log2 q) pairs. Rounds: 2 + ceil(log2 q). At l = 32: 2770 bits for
+//! m = 7 (the paper: 2930), 3844 for m = 4, 5 rounds. Over silent OT a leaf of width w takes w + 2 (2^w - 1) bits (the lowest w + 2^w - 1),
 //! message 0 being implied ([`sci_ot::one_of_n::First`]), a single AND 4 and a pair 6: at l = 32 293 bits for m = 4, 223
 //! for m = 3, 207 for m = 2, where Cheetah's leaves make 308, 244 and 238.
 
@@ -109,11 +110,11 @@ pub fn compare_cost(
     let mut cost = settings.ot.groups_cost(&groups, leader.peer())
         + Cost::message(leader, 8 * shape.message_bytes(n) as u64)
         + shape.need(n).cost(settings.ot);
+    cost = cost.in_rounds(2);
     for level in &shape.levels {
-        let bits = (n * triple::opening_bits(*level)) as u64;
-        cost += Cost::message(Party::Server, bits) + Cost::message(Party::Client, bits);
+        cost += triple::and_cost(n, *level);
     }
-    Ok(cost.in_rounds(2 + shape.levels.len() as u32))
+    Ok(cost)
 }
 
 /// Compares batches of the same size in the same flights: `inputs[j]` are this party's values for

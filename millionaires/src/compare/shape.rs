@@ -46,6 +46,25 @@ impl Leaf {
     }
 }
 
+/// Widths of the ceil(bits / radix) digits, lowest first. They are as equal as can be, because a leaf grows with
+/// 2^width, and the wider ones are the lowest, whose messages are shorter. Only where it is cheaper all are of `radix` bits but
+/// for the top one: with IKNP, if that is a single bit, whose OT is half as long as any other.
+fn widths(bits: u32, radix: u32, ot: OtKind) -> Vec<u32> {
+    let digits = bits.div_ceil(radix);
+    let equal = (0..digits).map(|j| bits / digits + u32::from(j < bits % digits)).collect();
+    let ragged = (0..digits).map(|j| radix.min(bits - j * radix)).collect();
+    let leaf_bits = |&width: &u32| {
+        let extension = match (ot, width) {
+            (OtKind::Silent, width) => width,
+            (OtKind::Iknp, 1) => 128,
+            (OtKind::Iknp, _) => 256,
+        };
+        extension + (2 << width)
+    };
+    let cost = |widths: &Vec<u32>| widths.iter().map(leaf_bits).sum::<u32>();
+    if cost(&ragged) < cost(&equal) { ragged } else { equal }
+}
+
 /// The public shape of a batch: its leaves by group, its triples.
 pub(super) struct Shape {
     /// Groups of leaves of the same width and relation.
@@ -70,8 +89,8 @@ impl Shape {
                 return Err(Error::misuse(format!("comparison of {} bits", comparison.bits)));
             }
             let twins = jobs.get(job + 1).is_some_and(|next| next.twin);
-            let digits = comparison.bits.div_ceil(radix);
-            shape.add_tree(digits as usize, comparison.relation);
+            let widths = widths(comparison.bits, radix, ot);
+            shape.add_tree(widths.len(), comparison.relation);
             if comparison.twin {
                 let fits = |first: &Comparison| Comparison { twin: true, ..*first } == *comparison;
                 match job.checked_sub(1).map(|before| jobs[before]) {
@@ -79,17 +98,19 @@ impl Shape {
                     _ => return Err(Error::misuse("a twin of no comparison like it")),
                 }
             }
-            for j in 0..digits {
+            let mut shift = 0;
+            for width in widths {
                 shape.add_leaf(Leaf {
                     job,
                     jobs: if twins { 2 } else { 1 },
-                    shift: j * radix,
-                    width: radix.min(comparison.bits - j * radix),
+                    shift,
+                    width,
                     relation: match comparison.relation {
-                        Relation::Greater if j > 0 => Relation::GreaterAndEqual,
+                        Relation::Greater if shift > 0 => Relation::GreaterAndEqual,
                         other => other,
                     },
                 });
+                shift += width;
             }
         }
         Ok(shape)

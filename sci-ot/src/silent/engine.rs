@@ -4,7 +4,8 @@ use super::ahead::SharedProducer;
 use super::pool::{Pool, Terms};
 use super::prefix::{long_chosen, long_pads, short_chosen, short_pads};
 use super::side::{ReceiverSide, SenderSide, Side};
-use crate::chosen::{Choices, CotReceiver, CotSender, Group, OneOfNReceiver, OneOfNSender};
+use crate::chosen::{Choices, CotReceiver, CotSender, Flips, Group};
+use crate::chosen::{OneOfNReceiver, OneOfNSender};
 use crate::extension::{ExtensionReceiver, ExtensionSender};
 use crate::iknp::Counter;
 use parking_lot::Mutex;
@@ -157,8 +158,7 @@ impl CotSender for SilentOtSender {
 
     fn extend_cot(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
         self.extend_random(stream, n)?;
-        let frame = stream.recv("OT choice corrections", n.div_ceil(8))?;
-        let flips = Bits::read(n, &frame)?;
+        let flips = recv_flips(stream, n)?;
         let delta = self.delta;
         for (rows, flips) in self.rows.latest[..n].chunks_mut(64).zip(flips.words()) {
             for (i, row) in rows.iter_mut().enumerate() {
@@ -172,6 +172,14 @@ impl CotSender for SilentOtSender {
         self.rows.extend(&self.pool, stream, n)?;
         self.counter.advance(n);
         Ok(())
+    }
+
+    fn extend_deferred(&mut self, stream: &mut Stream, n: usize) -> Result<()> {
+        self.extend_random(stream, n)
+    }
+
+    fn flips(&mut self, stream: &mut Stream, n: usize) -> Result<Flips> {
+        recv_flips(stream, n).map(Flips::of)
     }
 
     fn cot_pads(&self, first: usize, out: &mut [[Block; 2]]) {
@@ -287,11 +295,16 @@ impl CotReceiver for SilentOtReceiver {
     }
 
     fn extend_cot(&mut self, stream: &mut Stream, choices: &Bits) -> Result<()> {
+        self.extend_deferred(stream, choices).map(drop)
+    }
+
+    fn extend_deferred(&mut self, stream: &mut Stream, choices: &Bits) -> Result<Flips> {
         let n = choices.len();
         let mut flips = lowest_bits(self.rows.extend(&self.pool, stream, n)?);
         self.counter.advance(n);
         flips.xor_assign(choices);
-        stream.send_with(flips.wire_len(), |out| flips.write(out))
+        stream.send_with(flips.wire_len(), |out| flips.write(out))?;
+        Ok(Flips::of(flips))
     }
 
     fn extend_random(&mut self, stream: &mut Stream, n: usize, _prg: &mut Prg) -> Result<Bits> {
@@ -304,6 +317,11 @@ impl CotReceiver for SilentOtReceiver {
         let rows = &self.rows.latest[first..first + out.len()];
         self.hash.hash(self.counter.tweak(first), rows, out);
     }
+}
+
+fn recv_flips(stream: &mut Stream, n: usize) -> Result<Bits> {
+    let frame = stream.recv("OT choice corrections", n.div_ceil(8))?;
+    Bits::read(n, &frame)
 }
 
 fn lowest_bits(rows: &[Block]) -> Bits {

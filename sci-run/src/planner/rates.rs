@@ -29,6 +29,10 @@ pub struct Rates {
     pub stretched: f64,
     /// For each byte of payload.
     pub byte: f64,
+    /// For each byte of payload of comparisons over silent OT, with all OTs and pads that belong to it.
+    pub silent_compared_byte: f64,
+    /// The same over IKNP.
+    pub iknp_compared_byte: f64,
     /// What a round takes beside the way of its bytes, in wall-clock seconds: system calls, and the threads that it
     /// wakes at both ends.
     pub round: f64,
@@ -59,6 +63,8 @@ impl Default for Rates {
             row_pad: 3.2e-9,
             stretched: 2.5e-9,
             byte: 0.8e-9,
+            silent_compared_byte: 90e-9,
+            iknp_compared_byte: 3.5e-9,
             round: 25e-6,
             coefficients: 0.85,
             coefficients_byte: 4.2e-9,
@@ -112,6 +118,19 @@ impl Rates {
     /// Wall-clock seconds that the rounds take.
     fn flights(&self, cost: &Cost, link: LinkShape) -> f64 {
         f64::from(cost.rounds) * (link.rtt.as_secs_f64() / 2.0 + self.round)
+    }
+
+    /// How many bytes of payload, both ways, comparisons make and send in the time of a flight
+    /// ([`Settings::flight`]).
+    pub fn flight_bytes(&self, ot: OtKind, link: LinkShape, threads: usize) -> u64 {
+        let cpu = match ot {
+            OtKind::Iknp => self.iknp_compared_byte,
+            OtKind::Silent => self.silent_compared_byte,
+        };
+        let byte = (cpu / (2 * threads.max(1)) as f64).max(0.5 / link.bytes_per_second);
+        let flight = self.flights(&Cost { rounds: 1, ..Cost::ZERO }, link);
+        // In whole kilobytes: people read it among the parameters of a session.
+        (flight / byte / 1e3).round() as u64 * 1000
     }
 
     /// Wall-clock seconds of a lattice layer, keys left out.
@@ -202,6 +221,19 @@ mod tests {
         assert!(faster("lan".parse().unwrap()));
         assert!(!faster("wan".parse().unwrap()));
         assert!(!faster("5,80".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_flight_over_a_distant_link_is_worth_a_megabyte() {
+        let bytes = |link: &str, threads| {
+            Rates::default().flight_bytes(OtKind::Silent, link.parse().unwrap(), threads)
+        };
+        assert_eq!(bytes("loopback", 1), 1000);
+        assert!((3_000..5_000).contains(&bytes("lan", 1)));
+        assert!((800_000..1_000_000).contains(&bytes("wan", 1)));
+        // With more threads it is the link that limits.
+        assert_eq!(bytes("wan", 4), bytes("wan", 16));
+        assert!(Rates::default().flight_bytes(OtKind::Iknp, "wan".parse().unwrap(), 1) > 3_000_000);
     }
 
     #[test]
