@@ -6,6 +6,7 @@ use sci_core::{Block, Prg};
 use sci_run::report::{Layer, Report};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -57,6 +58,8 @@ pub struct Once {
     pub peak_rss: [u64; 2],
     /// Inputs.
     pub inputs: usize,
+    /// Stands for what was done: names, operations, engines, bytes and rounds of all layers.
+    pub plan: u64,
 }
 
 /// The same network, run several times.
@@ -110,7 +113,16 @@ pub fn once(program: &str, run: &Run) -> Result<Once> {
         peak_rss: [report.peak_rss_bytes.server, report.peak_rss_bytes.client]
             .map(Option::unwrap_or_default),
         inputs: report.predictions.as_ref().map_or(0, Vec::len).max(1),
+        plan: plan(&report.layers),
     })
+}
+
+fn plan(layers: &[Layer]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for Layer { name, op, backend, bytes, rounds, .. } in layers {
+        (name, op, backend, bytes, rounds).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn report(program: &str, run: &Run) -> Result<Report> {

@@ -266,6 +266,23 @@ impl Suite {
         self.network_at_most(run, self.mode.pick(1, RUNS, RUNS))
     }
 
+    /// The same, of a network that was run with other settings before: once, if that shows that the settings come to the
+    /// same plan, layer by layer; the runs of `before` then are runs of this, too.
+    ///
+    /// # Errors
+    /// As [`Suite::network`].
+    pub fn network_like(
+        &mut self,
+        run: &network::Run,
+        before: &network::Figures,
+    ) -> Result<network::Figures> {
+        let first = self.network_at_most(run, 1)?;
+        if first.first().plan != before.first().plan {
+            return self.network(run);
+        }
+        Ok(network::Figures { runs: [before.runs.as_slice(), &first.runs].concat() })
+    }
+
     /// The same once, where the papers' sizes are not asked for: for a network of minutes.
     ///
     /// # Errors
@@ -288,7 +305,7 @@ impl Suite {
         );
         let mut figures = network::Figures::default();
         for number in 1..=most {
-            let key = format!("{key}, run {number} of {most}");
+            let key = format!("{key}, run {number}");
             figures.runs.push(self.resumable(&key, |_| network::once(&program, run))?);
             let spent: f64 = figures.runs.iter().map(|once| once.seconds).sum();
             if self.mode == Mode::Paper && spent > self.patience && number < most {

@@ -128,7 +128,7 @@ fn comparison_is_exhaustively_right_for_small_widths() {
         let jobs = [Comparison::new(bits, Relation::GreaterAndEqual)];
         let (server, client) = run_both(settings(radix), |party, peer| {
             let values: Vec<u64> = (0..all * all)
-                .map(|i| if party == Party::Server { i / all } else { i % all })
+                .map(|i| if party == Party::Client { i / all } else { i % all })
                 .collect();
             peer.map_chunks(&Plan::whole(values.len()), |lane, _| {
                 Ok(compare_lane(lane, &jobs, &[&values], 0)?.0)

@@ -96,9 +96,11 @@ impl Plan {
         (0..total.div_ceil(chunk)).map(move |i| i * chunk..((i + 1) * chunk).min(total))
     }
 
-    /// Which party leads a chunk: they alternate, so that both directions of the link carry the same.
+    /// Which party leads a chunk: they alternate, so that both directions of the link carry the same. The client leads
+    /// the first: in a batch of a single chunk the server then chooses first, and behind a product by lattice encryption,
+    /// whose result the client must still decrypt, its choices leave with that.
     pub fn leader(index: usize) -> Party {
-        if index.is_multiple_of(2) { Party::Server } else { Party::Client }
+        if index.is_multiple_of(2) { Party::Client } else { Party::Server }
     }
 
     /// The cost of all chunks: none depends on another, so rounds are those of the longest. (More chunks than lanes

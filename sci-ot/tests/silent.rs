@@ -130,8 +130,8 @@ fn pads_of_one_of_n_are_not_linear() {
         Ok(found.into_iter().next().unwrap())
     })
     .unwrap();
-    let (all, all_short, _) = server.value;
-    let (chosen, chosen_short, numbers) = client.value;
+    let (all, all_short, _) = client.value;
+    let (chosen, chosen_short, numbers) = server.value;
     let mut vanishing = 0;
     for i in 0..count {
         let pads = &all[i << log_n..][..1 << log_n];

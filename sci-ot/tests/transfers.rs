@@ -18,13 +18,13 @@ fn prg(seed: u64) -> Prg {
 
 const KINDS: [OtKind; 2] = [OtKind::Iknp, OtKind::Silent];
 
-/// Runs a kernel on one lane as one chunk, the server leading.
+/// Runs a kernel on one lane as one chunk, the client leading: the leader's result and the other's.
 fn on_lane<T: Send>(ot: OtKind, part: impl Fn(&mut Lane) -> Result<T> + Sync) -> (T, T) {
     let (a, b) = run_both(Settings::over(ot), |_, peer| {
         Ok(peer.map_chunks(&Plan::whole(1), |lane, _| part(lane))?.pop().unwrap())
     })
     .unwrap();
-    (a.value, b.value)
+    (b.value, a.value)
 }
 
 #[test]
