@@ -19,7 +19,8 @@ use crate::kind::OtKind;
 use crate::kkot::{ExtensionOtReceiver, ExtensionOtSender};
 use crate::plan::Plan;
 use crate::silent::{
-    Ahead, Bell, Growth, Meter, Seeds, SharedProducer, SilentOtReceiver, SilentOtSender, Terms,
+    self, Ahead, Bell, Growth, Meter, Seeds, SharedProducer, SilentOtReceiver, SilentOtSender,
+    Terms,
 };
 use sci_core::channel::{Permits, Stream, lanes};
 use sci_core::hash::{CrHash, derive};
@@ -228,6 +229,22 @@ impl Peer {
         &mut self.main
     }
 
+    /// Runs what computes on all cores and talks over the main stream. While it waits for the link, correlated OTs are
+    /// expanded ahead of need.
+    ///
+    /// # Errors
+    /// What `work` returns.
+    pub fn on_main<T, E>(
+        &mut self,
+        work: impl FnOnce(&mut Stream) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let _open = self.ahead.as_ref().map(Ahead::open);
+        self.main.attach_permits(&self.permits, self.permits.total());
+        let result = work(&mut self.main);
+        self.main.detach_permits();
+        result
+    }
+
     /// Brings the main stream and all lanes to the same depth: what follows depends on all of them.
     fn align(&mut self) {
         let depth = lanes::align(&mut self.lanes).max(self.main.depth());
@@ -327,7 +344,8 @@ impl Foundation {
                     Meter { recorder: session.recorder().clone(), threads: session.threads() };
                 let growth = Growth { largest: settings.silent_log_k };
                 let seeds = silent_seeds(session.id(), party);
-                let sends = Terms { lane: id, seeds, growth, meter, bell: Arc::clone(bell) };
+                let (ahead, bell) = (silent::outputs_ahead(settings.flight), Arc::clone(bell));
+                let sends = Terms { lane: id, seeds, growth, ahead, meter, bell };
                 let seeds = silent_seeds(session.id(), party.peer());
                 let receives = Terms { seeds, ..sends.clone() };
                 let (seeds, hash) = (Arc::clone(&self.cot_send), Arc::clone(&self.send_hash));

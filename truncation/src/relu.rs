@@ -13,7 +13,7 @@
 //! 3. extension to Z_2^l: y's top bit over Z_2^(k-s) being 0, the shares wrap where either of their top bits is 1, which is one
 //!    COT of l - k + s bits.
 //!
-//! The extension may come first, beside the B2A ([`Extension::First`]): where d is 1 the shares of x wrap where either of
+//! The extension may come first, beside the B2A: where d is 1 the shares of x wrap where either of
 //! *their* top bits is 1, and where it is 0 nothing of u is left. That saves the flight of step 3, but B2A and MUX then are
 //! over Z_2^l, 3 (l - k + s) bits more. The cheaper one is taken, a flight counted as [`Settings::flight`] bytes.
 //!

@@ -57,7 +57,7 @@ pub fn run<L: Lane + Send, T: Send>(
     align(lanes);
     let first_error = Mutex::new(None);
     let work = |index: usize, lane: &mut L| {
-        lane.stream().attach_permits(permits);
+        lane.stream().attach_permits(permits, 1);
         let result = catch_unwind(AssertUnwindSafe(|| job(index, lane)));
         lane.stream().detach_permits();
         match result {

@@ -41,8 +41,8 @@ pub struct Stream {
     depth: u32,
     /// The longest chain that a frame of ours ended, or the depth that was set.
     sent: u32,
-    permits: Option<Arc<Permits>>,
-    permit: Option<Permit>,
+    permits: Option<(Arc<Permits>, usize)>,
+    held: Vec<Permit>,
     told: bool,
 }
 
@@ -65,7 +65,7 @@ pub struct Fork {
 
 impl Stream {
     pub(super) fn new(id: u16, mux: Arc<Mux>) -> Self {
-        Self { id, mux, depth: 0, sent: 0, permits: None, permit: None, told: false }
+        Self { id, mux, depth: 0, sent: 0, permits: None, held: Vec::new(), told: false }
     }
 
     /// The number of this stream; 0 is the main one.
@@ -209,18 +209,18 @@ impl Stream {
         self.shared().traffic_of(self.id)
     }
 
-    /// From now on the caller computes only with a permit: waits for one and holds it until
+    /// From now on the caller computes only with `count` permits: waits for them and holds them until
     /// [`Stream::detach_permits`], except while waiting for the link. [`super::lanes::run`] does
-    /// both, whatever happens in between.
-    pub fn attach_permits(&mut self, permits: &Arc<Permits>) {
-        self.permit = None;
-        self.permit = Some(permits.acquire());
-        self.permits = Some(Arc::clone(permits));
+    /// both, whatever happens in between. Whoever takes more than one must be alone in that.
+    pub fn attach_permits(&mut self, permits: &Arc<Permits>, count: usize) {
+        self.held.clear();
+        self.permits = Some((Arc::clone(permits), count.min(permits.total())));
+        self.resume();
     }
 
-    /// Gives the permit back for good.
+    /// Gives the permits back for good.
     pub fn detach_permits(&mut self) {
-        self.permit = None;
+        self.held.clear();
         self.permits = None;
     }
 
@@ -279,7 +279,7 @@ impl Stream {
             {
                 break;
             }
-            self.permit = None;
+            self.held.clear();
             let start = *waited.get_or_insert_with(Instant::now);
             let deadline = shared.write_deadline(start);
             if shared.written.wait_until(&mut outgoing, deadline).timed_out()
@@ -320,7 +320,7 @@ impl Stream {
                 drop(incoming);
                 return Err(self.report(what, failure));
             }
-            self.permit = None;
+            self.held.clear();
             let start = *waited.get_or_insert_with(Instant::now);
             let deadline = shared.read_deadline(start);
             if shared.arrived[at].wait_until(&mut incoming, deadline).timed_out()
@@ -333,12 +333,12 @@ impl Stream {
         }
     }
 
-    /// Takes the permit again that was given back for a wait.
+    /// Takes the permits again that were given back for a wait.
     fn resume(&mut self) {
-        if self.permit.is_none()
-            && let Some(permits) = &self.permits
-        {
-            self.permit = Some(permits.acquire());
+        if let Some((permits, count)) = &self.permits {
+            while self.held.len() < *count {
+                self.held.push(permits.acquire());
+            }
         }
     }
 }

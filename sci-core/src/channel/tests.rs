@@ -4,6 +4,7 @@ use super::shaped::LinkShape;
 use super::*;
 use crate::testing::{run_pair, run_pair_over, run_pair_with};
 use crate::{Error, Session, session::SessionOptions};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -247,6 +248,38 @@ fn no_more_lanes_compute_than_there_are_permits() {
         let most = most.load(Ordering::SeqCst);
         assert!(most <= threads, "{most} lanes at work with {threads} permits");
     }
+}
+
+/// The client answers only once an idle worker of the server has had a permit.
+#[test]
+fn who_holds_all_permits_lends_them_while_it_waits() {
+    let options = SessionOptions { threads: 3, ..SessionOptions::default() };
+    let (worked, was_lent) = std::sync::mpsc::channel();
+    let worked = &worked;
+    run_pair_with(
+        options,
+        |mut server| {
+            let permits = Arc::clone(server.permits());
+            std::thread::scope(|scope| {
+                let stream = server.stream();
+                stream.attach_permits(&permits, 9);
+                assert_eq!(permits.available(), 0);
+                let lent = Arc::clone(&permits);
+                scope.spawn(move || {
+                    let permit = lent.acquire_idle(|| false);
+                    worked.send(permit.is_some()).unwrap();
+                });
+                stream.recv("the answer", 1).unwrap();
+                assert_eq!(permits.available(), 0);
+                stream.detach_permits();
+            });
+            assert_eq!(permits.available(), 3);
+        },
+        move |mut client| {
+            assert!(was_lent.recv().unwrap());
+            client.stream().send(&[1]).unwrap();
+        },
+    );
 }
 
 #[test]

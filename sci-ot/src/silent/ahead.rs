@@ -7,7 +7,7 @@
 //! with it and without.
 //!
 //! It works only while lanes are at work ([`Ahead::open`]): between layers the cores belong to others. Each pool
-//! is kept up to [`AHEAD`] outputs ahead.
+//! is kept up to [`super::pool::ahead`] outputs ahead: 2 MiB, and up to 16 MiB over links with long flights.
 //!
 //! What it gains, with two threads a party on two cores that both parties shared, with and without in turn, six
 //! times each (`layer_cost -- relu 11 32 4 300 17 2` and `relu 17 32 4 8 17 2 377 1` of the examples of
@@ -15,7 +15,7 @@
 //! least of 300); one of 2^17, four lanes, over 377 MB/s and 1 ms 335 where it took 385 (medians, on the
 //! machine at its quietest; less in all six pairs). Processor time is the same within 4%.
 
-use super::pool::{AHEAD, Producer};
+use super::pool::Producer;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use sci_core::channel::Permits;
 use sci_core::{Error, Result};
@@ -155,20 +155,21 @@ fn choose(
 ) -> Option<(usize, MutexGuard<'_, dyn Producer>)> {
     let wanting = |index: usize| {
         let pool = pools.get(index)?.try_lock()?;
-        let at_hand = pool.wants()?;
-        Some((at_hand, index, pool))
+        let level = pool.wants()?;
+        Some((level, index, pool))
     };
     if let Some((_, index, pool)) = wanting(current) {
         return Some((index, pool));
     }
     let others = (0..pools.len()).filter_map(wanting);
-    let others = others.filter(|(at_hand, ..)| *at_hand <= AHEAD / 2);
-    others.min_by_key(|(at_hand, ..)| *at_hand).map(|(_, index, pool)| (index, pool))
+    let others = others.filter(|(level, ..)| level.at_hand <= level.room / 2);
+    others.min_by_key(|(level, ..)| level.at_hand).map(|(_, index, pool)| (index, pool))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::silent::pool::Level;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A pool that tells of every batch and has room for three.
@@ -178,8 +179,8 @@ mod tests {
     }
 
     impl Producer for Three {
-        fn wants(&self) -> Option<usize> {
-            (self.made < 3).then_some(self.made)
+        fn wants(&self) -> Option<Level> {
+            (self.made < 3).then_some(Level { at_hand: self.made, room: 3 })
         }
 
         fn produce(&mut self) {

@@ -79,7 +79,7 @@ mod tree;
 
 pub(crate) use ahead::{Ahead, Bell, SharedProducer};
 pub use engine::{SilentOtReceiver, SilentOtSender};
-pub(crate) use pool::{Meter, Seeds, Terms};
+pub(crate) use pool::{Meter, Seeds, Terms, ahead as outputs_ahead};
 
 /// Under which name expansion is counted.
 pub const LAYER: &str = "silent OT expansion";

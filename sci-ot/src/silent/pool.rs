@@ -14,8 +14,18 @@ use sci_core::{Block, Prg, Result};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Outputs that a pool may have ahead of need: 2 MiB.
+/// Outputs that a pool may have ahead of need where flights are short: 2 MiB.
 pub(super) const AHEAD: usize = 16 * BATCH;
+
+/// The same where they are long: 16 MiB.
+const AHEAD_AT_MOST: usize = 8 * AHEAD;
+
+/// Outputs that a pool may have ahead of need. An operation of comparisons goes through six flights and more, in which
+/// cores have nothing else to do, and takes about one correlated OT for each byte that it sends: what cores can make in
+/// a flight is [`crate::peer::Settings::flight`] for all pools together, and a pool may have as many.
+pub(crate) fn ahead(flight: u64) -> usize {
+    usize::try_from(flight).unwrap_or(usize::MAX).clamp(AHEAD, AHEAD_AT_MOST)
+}
 
 /// The public seeds of a direction.
 #[derive(Clone, Copy)]
@@ -40,14 +50,25 @@ pub(crate) struct Terms {
     pub(crate) lane: u64,
     pub(crate) seeds: Seeds,
     pub(crate) growth: Growth,
+    /// Outputs that the pool may have ahead of need.
+    pub(crate) ahead: usize,
     pub(crate) meter: Meter,
     pub(crate) bell: Arc<Bell>,
 }
 
+/// How full a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Level {
+    /// Outputs at hand.
+    pub(crate) at_hand: usize,
+    /// Outputs that there is room for.
+    pub(crate) room: usize,
+}
+
 /// What a worker does for a pool.
 pub(crate) trait Producer: Send {
-    /// How many outputs are at hand, if the round has more and there is room for them.
-    fn wants(&self) -> Option<usize>;
+    /// How full the pool is, if the round has more and there is room for that.
+    fn wants(&self) -> Option<Level>;
 
     /// Puts a batch more at hand, if it can be done without a message.
     fn produce(&mut self);
@@ -293,13 +314,14 @@ impl<S: Side> Pool<S> {
 }
 
 impl<S: Side> Producer for Pool<S> {
-    fn wants(&self) -> Option<usize> {
+    fn wants(&self) -> Option<Level> {
         if self.reserved > 0 {
             return None;
         }
         let at_hand = self.stock.len();
         let has_more = self.round.as_ref().is_some_and(|round| round.trees_left() > 0);
-        (has_more && at_hand + BATCH <= AHEAD).then_some(at_hand)
+        let room = self.terms.ahead;
+        (has_more && at_hand + BATCH <= room).then_some(Level { at_hand, room })
     }
 
     fn produce(&mut self) {

@@ -41,6 +41,7 @@ fn terms(session: &Session, largest: u32) -> Terms {
         lane: LANE,
         seeds: Seeds { trees: Block::from(5), matrices: Block::from(6) },
         growth: Growth { largest },
+        ahead: AHEAD,
         meter: Meter { recorder: session.recorder().clone(), threads: 1 },
         bell: Arc::default(),
     }

@@ -20,7 +20,8 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         repeat: impl FnOnce(&[u64]) -> Result<Vec<u64>> + Send,
     ) -> Result<Option<Shares<D>>> {
         let Some(layer) = self.protocols.layer(self.instruction) else { return Ok(None) };
-        let mut out = self.side.lattice(self.peer.main(), self.instruction, layer, x)?;
+        let (side, at) = (&mut self.side, self.instruction);
+        let mut out = self.peer.on_main(|stream| side.lattice(stream, at, layer, x))?;
         if let Some(bias) = bias {
             let domain = self.domain;
             self.side.alone(&mut out, |weights| repeat(&elements(weights, bias, domain)?))?;
