@@ -35,6 +35,10 @@ use zeroize::Zeroizing;
 /// The most levels that are played at once: 496 comparisons for 32 neighbours.
 const MOST_LEVELS: u32 = 5;
 
+/// Bytes that a window may hold at a time for levels to be played at once: a chunk has one window at least, however
+/// dear the peer says that flights are.
+const MOST_HELD: usize = 16 << 20;
+
 /// How many windows there are of each size.
 pub(crate) type Sizes = BTreeMap<usize, usize>;
 
@@ -62,7 +66,9 @@ impl<D: SignDomain> Contest<D> {
             OtKind::Iknp => 1,
             OtKind::Silent => MOST_LEVELS,
         };
-        let spans = (1..=most).map(|levels| 1 << levels);
+        let largest = sizes.keys().max().copied().unwrap_or(1);
+        let fits = |span: &usize| self.load(largest, *span, settings).held <= MOST_HELD;
+        let spans = (1..=most).map(|levels| 1 << levels).filter(fits);
         let weight = |span: &usize| {
             let cost = self.cost(sizes.clone(), *span, settings, Party::Server);
             cost.map_or(u64::MAX, |cost| cost.weighed(settings.flight))
@@ -446,6 +452,11 @@ mod tests {
         assert!(span(OtKind::Silent, 6_000) > 2);
         assert_eq!(span(OtKind::Silent, 10_000_000), 32);
         assert_eq!(span(OtKind::Iknp, 10_000_000), 2);
+        // A row that cannot be cut does not grow beyond bounds for that.
+        let long = Sizes::from([(1_000_000, 1)]);
+        let dear = Settings { flight: 1 << 40, ..Settings::over(OtKind::Silent) };
+        assert_eq!(contest.span(&long, dear), 2);
+        assert_eq!(contest.span(&Sizes::from([(1000, 500)]), dear), 32);
         for (span, rounds) in [(2, 60), (4, 40), (32, 28)] {
             let settings = Settings::over(OtKind::Silent);
             let cost = contest.cost(sizes.clone(), span, settings, Party::Client).unwrap();

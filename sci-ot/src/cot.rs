@@ -29,7 +29,7 @@ fn element<D: Domain>(domain: D, pad: Block) -> u64 {
 /// Sender, after `extend_cot` or `extend_deferred`: its shares s_j, and the corrections to send.
 ///
 /// `first` is the first instance of the extension that this batch uses.
-pub fn correct<D: Domain>(
+pub(crate) fn correct<D: Domain>(
     ot: &(impl CotSender + ?Sized),
     domain: D,
     first: usize,
@@ -54,7 +54,7 @@ pub fn correct<D: Domain>(
 
 /// Sender, once the flips are there: from shares for the choices that the pads were made for to shares for the
 /// receiver's. `first` as in [`correct`].
-pub fn turn<D: Domain>(
+pub(crate) fn turn<D: Domain>(
     domain: D,
     first: usize,
     flips: &Flips,
@@ -67,22 +67,9 @@ pub fn turn<D: Domain>(
     }
 }
 
-/// Receiver, after `extend_deferred`: s_j + c_j corr_j from the corrections that arrived.
-pub fn apply<D: Domain>(
-    ot: &(impl CotReceiver + ?Sized),
-    domain: D,
-    first: usize,
-    (choices, flips): (&Bits, &Flips),
-    messages: &[u64],
-) -> Elements {
-    let mut shares = chosen_elements(ot, domain, first, messages.len());
-    correct_chosen(domain, first, (choices, flips), messages, &mut shares);
-    shares
-}
-
 /// Receiver, after `extend_deferred`: the chosen pads as elements, which are all that has to be kept of the extension until
 /// the corrections are there ([`correct_chosen`]).
-pub fn chosen_elements<D: Domain>(
+pub(crate) fn chosen_elements<D: Domain>(
     ot: &(impl CotReceiver + ?Sized),
     domain: D,
     first: usize,
@@ -100,7 +87,7 @@ pub fn chosen_elements<D: Domain>(
 }
 
 /// Receiver: from the chosen pads to s_j + c_j corr_j. The first of `choices` is that of instance `first`.
-pub fn correct_chosen<D: Domain>(
+pub(crate) fn correct_chosen<D: Domain>(
     domain: D,
     first: usize,
     (choices, flips): (&Bits, &Flips),
@@ -167,9 +154,45 @@ pub fn recv_correlated<D: Domain>(
     domain: D,
     choices: &Bits,
 ) -> Result<Elements> {
+    ask_correlated(stream, ot, domain, choices)?.read(stream, domain, choices)
+}
+
+/// What a receiver keeps of correlated OTs until the corrections are there: its pads, and how they were made.
+#[must_use = "the corrections are under way"]
+pub struct Asked {
+    pads: Elements,
+    flips: Flips,
+}
+
+/// The first half of [`recv_correlated`]: sends the choices. Others may be extended before the second, [`Asked::read`].
+///
+/// # Errors
+/// If the link fails.
+pub fn ask_correlated<D: Domain>(
+    stream: &mut Stream,
+    ot: &mut (impl CotReceiver + ?Sized),
+    domain: D,
+    choices: &Bits,
+) -> Result<Asked> {
     let flips = ot.extend_deferred(stream, choices)?;
-    let messages = recv_elements(stream, domain, "COT corrections", choices.len())?;
-    Ok(apply(ot, domain, 0, (choices, &flips), &messages))
+    Ok(Asked { pads: chosen_elements(ot, domain, 0, choices.len()), flips })
+}
+
+impl Asked {
+    /// The second half of [`recv_correlated`]: from the corrections, for the same domain and choices.
+    ///
+    /// # Errors
+    /// As [`recv_correlated`].
+    pub fn read<D: Domain>(
+        mut self,
+        stream: &mut Stream,
+        domain: D,
+        choices: &Bits,
+    ) -> Result<Elements> {
+        let messages = recv_elements(stream, domain, "COT corrections", choices.len())?;
+        correct_chosen(domain, 0, (choices, &self.flips), &messages, &mut self.pads);
+        Ok(self.pads)
+    }
 }
 
 /// Random OT, sender: two uniform 128-bit strings an instance. One flight.

@@ -20,6 +20,7 @@ pub mod kind;
 pub mod kkot;
 pub mod linear;
 pub mod one_of_n;
+pub mod pair;
 pub mod peer;
 pub mod plan;
 pub mod select;

@@ -11,9 +11,9 @@
 //!
 //! With silent OT each lambda here is one bit, and both take **one round** ([`crate::cot`]).
 
-use crate::chosen::Flips;
-use crate::cot::{self, Elements};
+use crate::cot::{self, Asked, Elements};
 use crate::kind::OtKind;
+use crate::pair::{Pair, ask_pair, pair_cost, send_pair};
 use crate::peer::{Lane, Peer, Role};
 use crate::plan::{Load, Plan};
 use sci_core::{BitShares, Bits, Block, Cost, Domain, Error, Party, Result, Ring, Shares, pack};
@@ -74,8 +74,8 @@ fn signed_by<D: Domain>(domain: D, x: u64, bit: u64) -> u64 {
 /// As [`mux`].
 pub fn mux_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits, x: &[u64]) -> Result<Elements> {
     lane.prepare(x.len(), x.len())?;
-    let flips = mux_choose(lane, bits)?;
-    mux_chosen(lane, domain, (bits, &flips), x)
+    let asked = mux_choose(lane, domain, bits)?;
+    mux_chosen(lane, domain, bits, asked, x)
 }
 
 /// The first half of [`mux_lane`], for which x need not be known yet: sends this party's choices. Other messages of the
@@ -83,8 +83,8 @@ pub fn mux_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits, x: &[u64]) -
 ///
 /// # Errors
 /// As [`mux`].
-pub fn mux_choose(lane: &mut Lane, bits: &Bits) -> Result<Flips> {
-    lane.recv.extend_deferred(&mut lane.stream, bits)
+pub fn mux_choose<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Asked> {
+    cot::ask_correlated(&mut lane.stream, &mut *lane.recv, domain, bits)
 }
 
 /// The second half of [`mux_lane`], with what [`mux_choose`] returned.
@@ -94,17 +94,13 @@ pub fn mux_choose(lane: &mut Lane, bits: &Bits) -> Result<Flips> {
 pub fn mux_chosen<D: Domain>(
     lane: &mut Lane,
     domain: D,
-    (bits, flips): (&Bits, &Flips),
+    bits: &Bits,
+    asked: Asked,
     x: &[u64],
 ) -> Result<Elements> {
-    lane.send.extend_deferred(&mut lane.stream, x.len())?;
     let correlations = correlations(domain, bits, x);
-    let (mut sent, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
-    cot::send_elements(&mut lane.stream, domain, &messages)?;
-    let theirs = lane.send.flips(&mut lane.stream, x.len())?;
-    cot::turn(domain, 0, &theirs, &correlations, &mut sent);
-    let messages = cot::recv_elements(&mut lane.stream, domain, "MUX corrections", x.len())?;
-    let mut z = cot::apply(&*lane.recv, domain, 0, (bits, flips), &messages);
+    let sent = cot::send_correlated(&mut lane.stream, &mut *lane.send, domain, &correlations)?;
+    let mut z = asked.read(&mut lane.stream, domain, bits)?;
     combine(domain, bits, x, &sent, &mut z);
     Ok(z)
 }
@@ -131,25 +127,13 @@ pub fn mux_both_lane<D: Domain>(
     (ring, y): (Ring, &[u64]),
 ) -> Result<(Elements, Elements)> {
     let n = bits.len();
-    let mut twice = bits.clone();
-    twice.extend(bits);
     lane.prepare(2 * n, 2 * n)?;
-    let flips = lane.recv.extend_deferred(&mut lane.stream, &twice)?;
-    lane.send.extend_deferred(&mut lane.stream, 2 * n)?;
-
+    let choices = Pair { first: (domain, bits), second: (ring, bits) };
+    let asked = ask_pair(lane, &choices)?;
     let (of_x, of_y) = (correlations(domain, bits, x), correlations(ring, bits, y));
-    let (mut sent_x, messages) = cot::correct(&*lane.send, domain, 0, &of_x);
-    cot::send_elements(&mut lane.stream, domain, &messages)?;
-    let (mut sent_y, messages) = cot::correct(&*lane.send, ring, n, &of_y);
-    cot::send_elements(&mut lane.stream, ring, &messages)?;
-    let theirs = lane.send.flips(&mut lane.stream, 2 * n)?;
-    cot::turn(domain, 0, &theirs, &of_x, &mut sent_x);
-    cot::turn(ring, n, &theirs, &of_y, &mut sent_y);
-
-    let messages = cot::recv_elements(&mut lane.stream, domain, "MUX corrections", n)?;
-    let mut z = cot::apply(&*lane.recv, domain, 0, (bits, &flips), &messages);
-    let messages = cot::recv_elements(&mut lane.stream, ring, "MUX corrections", n)?;
-    let mut w = cot::apply(&*lane.recv, ring, n, (bits, &flips), &messages);
+    let pair = Pair { first: (domain, &of_x[..]), second: (ring, &of_y[..]) };
+    let (sent_x, sent_y) = send_pair(lane, &pair)?;
+    let (mut z, mut w) = asked.read(lane, &choices)?;
     combine(domain, bits, x, &sent_x, &mut z);
     combine(ring, bits, y, &sent_y, &mut w);
     Ok((z, w))
@@ -157,12 +141,8 @@ pub fn mux_both_lane<D: Domain>(
 
 /// The cost of [`mux_both_lane`].
 pub fn mux_both_lane_cost<D: Domain>(ot: OtKind, n: usize, domain: D, ring: Ring) -> Cost {
-    if n == 0 {
-        return Cost::ZERO;
-    }
-    let corrections = pack::packed_len(n, domain.bits()) + pack::packed_len(n, ring.bits());
-    let one_way = |from| ot.cot_cost(2 * n, from) + Cost::message(from, 8 * corrections as u64);
-    (one_way(Party::Server) + one_way(Party::Client)).in_rounds(ot.cot_rounds())
+    let one_way = |sender| pair_cost(ot, n, domain, ring, sender);
+    one_way(Party::Server).beside(one_way(Party::Client))
 }
 
 /// [`mux`] by two plain OTs, as the text of CrypTFlow2 has it: 2 (lambda + 2l) bits. Kept to measure
@@ -283,39 +263,31 @@ pub fn b2a_lane<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<El
     }
 }
 
+/// -2 b: the correlation of B2A.
+pub fn b2a_correlations<D: Domain>(domain: D, bits: &Bits) -> Elements {
+    let minus_two = domain.from_signed(-2);
+    Zeroizing::new(bits.iter().map(|b| minus_two & b.wrapping_neg()).collect())
+}
+
 /// The sender's part of [`b2a_lane`].
 ///
 /// # Errors
 /// As [`b2a`].
 pub fn b2a_answer<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Elements> {
-    lane.send.extend_deferred(&mut lane.stream, bits.len())?;
-    let minus_two = domain.from_signed(-2);
-    let correlations: Elements =
-        Zeroizing::new(bits.iter().map(|b| minus_two & b.wrapping_neg()).collect());
-    let (mut y, messages) = cot::correct(&*lane.send, domain, 0, &correlations);
-    cot::send_elements(&mut lane.stream, domain, &messages)?;
-    let flips = lane.send.flips(&mut lane.stream, bits.len())?;
-    cot::turn(domain, 0, &flips, &correlations, &mut y);
+    let correlations = b2a_correlations(domain, bits);
+    let mut y = cot::send_correlated(&mut lane.stream, &mut *lane.send, domain, &correlations)?;
     for (y, b) in y.iter_mut().zip(bits.iter()) {
         *y = domain.sub(domain.reduce(b), *y);
     }
     Ok(y)
 }
 
-/// What the receiver of a B2A keeps until the answer is there: its pads, and how they were made.
-pub struct Asked {
-    pads: Elements,
-    flips: Flips,
-}
-
-/// The receiver's first part of [`b2a_lane`]: sends its choices, and returns what it keeps of the OTs. Others may be
-/// extended before [`b2a_read`].
+/// The receiver's first part of [`b2a_lane`]: sends its choices. Others may be extended before [`b2a_read`].
 ///
 /// # Errors
 /// As [`b2a`].
 pub fn b2a_ask<D: Domain>(lane: &mut Lane, domain: D, bits: &Bits) -> Result<Asked> {
-    let flips = lane.recv.extend_deferred(&mut lane.stream, bits)?;
-    Ok(Asked { pads: cot::chosen_elements(&*lane.recv, domain, 0, bits.len()), flips })
+    cot::ask_correlated(&mut lane.stream, &mut *lane.recv, domain, bits)
 }
 
 /// The receiver's second part: the answer.
@@ -326,12 +298,11 @@ pub fn b2a_read<D: Domain>(
     lane: &mut Lane,
     domain: D,
     bits: &Bits,
-    Asked { mut pads, flips }: Asked,
+    asked: Asked,
 ) -> Result<Elements> {
-    let messages = cot::recv_elements(&mut lane.stream, domain, "COT corrections", bits.len())?;
-    cot::correct_chosen(domain, 0, (bits, &flips), &messages, &mut pads);
-    for (y, b) in pads.iter_mut().zip(bits.iter()) {
+    let mut y = asked.read(&mut lane.stream, domain, bits)?;
+    for (y, b) in y.iter_mut().zip(bits.iter()) {
         *y = domain.add(domain.reduce(b), *y);
     }
-    Ok(pads)
+    Ok(y)
 }

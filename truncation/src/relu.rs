@@ -29,18 +29,18 @@
 
 use crate::Sign;
 use crate::carries::{Joining, Pieces, carries_cost, carries_load};
-use crate::products::{
-    self, Pair, minus_two, products_answer, products_ask, products_lane_cost, products_read,
-};
+use crate::products::products_answer;
 use crate::truncate::{Rings, by_tops_lane, by_tops_lane_cost, narrowed, reduced};
 use crate::truncate::{of_known_sign, wrap_factor, wrap_ring};
 use millionaires::Precision;
 use sci_core::{Bits, Cost, Domain, Party, Result, Ring, Shares};
-use sci_ot::cot::Elements;
+use sci_ot::cot::{self, Elements};
+use sci_ot::pair::{AskedPair, Pair, ask_pair, pair_cost};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
 use sci_ot::select::{
-    self, b2a_answer, b2a_ask, b2a_lane_cost, b2a_read, mux_choose, mux_chosen, mux_lane_cost,
+    b2a_answer, b2a_ask, b2a_correlations, b2a_lane_cost, b2a_read, mux_choose, mux_chosen,
+    mux_lane_cost,
 };
 use sci_ot::{Lane, Peer, Role};
 use zeroize::Zeroizing;
@@ -115,8 +115,9 @@ impl Widths {
         // B2A shares the flights of others.
         Ok(match self.extension {
             Extension::First => {
-                let rings = (self.ring, wrap_ring(self.rings(), shift)?);
-                carries + products_lane_cost(n, rings, settings, leader).in_rounds(0) + chosen
+                let wraps = wrap_ring(self.rings(), shift)?;
+                let products = pair_cost(settings.ot, n, self.ring, wraps, leader);
+                carries + products.in_rounds(0) + chosen
             }
             Extension::Last => {
                 let extended = by_tops_lane_cost(n, (self.ring, small), 0, settings, leader)?;
@@ -186,7 +187,7 @@ fn lead(lane: &mut Lane, widths: Widths, x: &[u64], pieces: Pieces) -> Result<El
         Extension::First => {
             let tops = tops(widths, x);
             let correlations =
-                (minus_two(widths.ring, &low), wrap_factor(Sign::NonNegative, &tops));
+                (b2a_correlations(widths.ring, &low), wrap_factor(Sign::NonNegative, &tops));
             let pair = pair(widths, &correlations.0[..], &correlations.1[..])?;
             let products = products_answer(lane, &pair)?;
             extended(lane, widths, x, [&low, &tops], products)
@@ -199,8 +200,8 @@ fn lead(lane: &mut Lane, widths: Widths, x: &[u64], pieces: Pieces) -> Result<El
     lane.stream.branch(&mut fork);
     let positive = positive(lane, widths, x, joining)?;
     lane.stream.join(fork);
-    let flips = mux_choose(lane, &positive)?;
-    mux_chosen(lane, widths.chosen(), (&positive, &flips), &shifted)
+    let chosen = mux_choose(lane, widths.chosen(), &positive)?;
+    mux_chosen(lane, widths.chosen(), &positive, chosen, &shifted)
 }
 
 /// MUX of the truncation by DReLU, for the receiver of B2A.
@@ -209,18 +210,18 @@ fn follow(lane: &mut Lane, widths: Widths, x: &[u64], pieces: Pieces) -> Result<
     lane.prepare(n, (1 + widths.sends()) * n)?;
     let tops = tops(widths, x);
     let asked = match widths.extension {
-        Extension::First => Asked::First(products_ask(lane, &pair(widths, pieces.low(), &tops)?)?),
+        Extension::First => Asked::First(ask_pair(lane, &pair(widths, pieces.low(), &tops)?)?),
         Extension::Last => Asked::Last(b2a_ask(lane, widths.small, pieces.low())?),
     };
     let (low, joining) = pieces.join(lane)?;
     let positive = positive(lane, widths, x, joining)?;
     // The answer does not depend on the choices, nor they on it.
     let mut fork = lane.stream.fork();
-    let flips = mux_choose(lane, &positive)?;
+    let chosen = mux_choose(lane, widths.chosen(), &positive)?;
     lane.stream.branch(&mut fork);
     let shifted = match asked {
         Asked::First(asked) => {
-            let products = products_read(lane, &pair(widths, &low, &tops)?, asked)?;
+            let products = asked.read(lane, &pair(widths, &low, &tops)?)?;
             extended(lane, widths, x, [&low, &tops], products)
         }
         Asked::Last(asked) => {
@@ -229,13 +230,13 @@ fn follow(lane: &mut Lane, widths: Widths, x: &[u64], pieces: Pieces) -> Result<
         }
     };
     lane.stream.join(fork);
-    mux_chosen(lane, widths.chosen(), (&positive, &flips), &shifted)
+    mux_chosen(lane, widths.chosen(), &positive, chosen, &shifted)
 }
 
 /// What the receiver keeps of B2A.
 enum Asked {
-    First(products::Asked),
-    Last(select::Asked),
+    First(AskedPair),
+    Last(cot::Asked),
 }
 
 /// The top significant bits of this party's shares.

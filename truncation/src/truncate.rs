@@ -19,15 +19,16 @@
 
 use crate::carries::{Carries, carries_cost, carries_lane, carries_load, carry_job, carry_lane};
 use crate::one_bit::{self, one_bit_lane, one_bit_lane_cost};
-use crate::products::{Pair, minus_two, products_lane, products_lane_cost};
+use crate::products::products_lane;
 use crate::{Exactness, Sign};
 use millionaires::Precision;
 use millionaires::compare::{compare_cost, load};
 use sci_core::{Bits, Cost, Domain, Error, Party, Result, Ring, Shares};
 use sci_ot::cot::{self, Elements};
+use sci_ot::pair::{Pair, pair_cost};
 use sci_ot::peer::Settings;
 use sci_ot::plan::Plan;
-use sci_ot::select::{b2a_lane, b2a_lane_cost};
+use sci_ot::select::{b2a_correlations, b2a_lane, b2a_lane_cost};
 use sci_ot::{Lane, Peer, Role};
 use zeroize::Zeroizing;
 
@@ -251,7 +252,7 @@ fn unknown_sign(lane: &mut Lane, rings: Rings, x: &[u64], shift: u32) -> Result<
     let Carries { low, all: wrap } = carries_lane(lane, &x, bits, shift)?;
 
     let low_ring = wrap_ring(rings, shift)?;
-    let (of_low, of_wrap) = (minus_two(ring, &low), minus_two(low_ring, &wrap));
+    let (of_low, of_wrap) = (b2a_correlations(ring, &low), b2a_correlations(low_ring, &wrap));
     let correlations = Pair { first: (ring, &of_low[..]), second: (low_ring, &of_wrap[..]) };
     let choices = Pair { first: (ring, &low), second: (low_ring, &wrap) };
     let (mut c, mut w) = products_lane(lane, &correlations, &choices)?;
@@ -275,7 +276,7 @@ fn known_sign(
     let wraps = wrap_ring(rings, shift)?;
     let carry = carry_lane(lane, x, shift)?;
     let tops = Bits::from_fn(x.len(), |i| inner.msb(x[i]));
-    let (of_carry, of_tops) = (minus_two(ring, &carry), wrap_factor(sign, &tops));
+    let (of_carry, of_tops) = (b2a_correlations(ring, &carry), wrap_factor(sign, &tops));
     let correlations = Pair { first: (ring, &of_carry[..]), second: (wraps, &of_tops[..]) };
     let choices = Pair { first: (ring, &carry), second: (wraps, &tops) };
     let products = products_lane(lane, &correlations, &choices)?;
@@ -341,7 +342,7 @@ fn faithful_lane_cost(
             compare_cost(n, &carry_job(shift), settings, 0, leader)?
         }
     };
-    Ok(compare + products_lane_cost(n, (ring, wraps), settings, leader))
+    Ok(compare + pair_cost(settings.ot, n, ring, wraps, leader))
 }
 
 /// The cost of [`truncate`].

@@ -29,7 +29,9 @@ pub struct Rates {
     pub stretched: f64,
     /// For each byte of payload.
     pub byte: f64,
-    /// For each byte of payload of comparisons over silent OT, with all OTs and pads that belong to it.
+    /// For each byte of payload of comparisons over silent OT, with all OTs and pads that belong to it. (On an Intel Xeon;
+    /// the other rates come to 53e-9. With that, SqueezeNet 1.1 by `--backend he --bitwidth 32 --scale 9 --link wan` took
+    /// 23.2 and 23.9 s, with this 22.3 and 22.7: in turn.)
     pub silent_compared_byte: f64,
     /// The same over IKNP.
     pub iknp_compared_byte: f64,
