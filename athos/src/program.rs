@@ -51,10 +51,12 @@ pub struct Limits {
     pub max_live_elements: u64,
     /// Elements of all weights.
     pub max_weights: u64,
+    /// Members of all windows of one pooling.
+    pub max_window_members: u64,
 }
 
 impl Default for Limits {
-    /// Generous for image classifiers: 2^28 elements, 2^29 alive, 2^30 weights.
+    /// Generous for image classifiers: 2^28 elements, 2^29 alive, 2^30 weights, 2^29 members of windows.
     fn default() -> Self {
         Self {
             max_blob_bytes: 16 << 20,
@@ -62,6 +64,7 @@ impl Default for Limits {
             max_elements: 1 << 28,
             max_live_elements: 1 << 29,
             max_weights: 1 << 30,
+            max_window_members: 1 << 29,
         }
     }
 }
@@ -155,6 +158,16 @@ impl PublicProgram {
                 ));
             }
             ranges.push(instruction).map_err(|e| e.at(&place()))?;
+            if let Op::MaxPool { geometry } | Op::AvgPool { geometry, .. } = &instruction.op
+                && geometry.members_len() > limits.max_window_members
+            {
+                let max = limits.max_window_members;
+                return Err(Error::invalid(
+                    format!("{}: members of all windows", place()),
+                    format_args!("at most {max}"),
+                    geometry.members_len(),
+                ));
+            }
             count(&format!("{}: elements", place()), limits.max_elements, inferred.len())?;
             if matches!(instruction.op, Op::Input { .. }) != (i == 0) {
                 return Err(Error::invalid(

@@ -2,12 +2,13 @@
 
 mod support;
 
-use athos::llil::{Op, Precision, Sign, TensorId, WeightRole};
+use athos::llil::{Builder, Op, Precision, Sign, TensorId, WeightRole};
 use athos::testing::{Numbers, random_input, random_program};
 use athos::{
     CompileOptions, Error, Limits, OutputForm, Preprocess, Program, PublicProgram, WeightId,
     Weights, cleartext, compile,
 };
+use sci_core::geometry::{PoolGeometry, PoolSpec, Window};
 use sci_core::{AnyDomain, Field};
 use support::{Model, residual};
 
@@ -156,6 +157,36 @@ fn ill_typed_programs_are_refused() {
     has(refused(|p| p.instructions[2].op = op), "weight: expected one of 6");
     has(refused(|p| p.instructions[12] = p.instructions[0].clone()), "one input");
     has(refused(|p| p.preprocess.as_mut().unwrap().scale = f64::NAN), "preprocess: scale");
+}
+
+/// Windows overlap: 4 million inputs and a million outputs, but 2^40 members.
+#[test]
+fn windows_with_too_many_members_are_refused() {
+    let mut public = residual_program().public;
+    let input = [1, 2047, 2047];
+    let window = Window {
+        kernel: [1, 1024, 1024],
+        stride: [1; 3],
+        dilation: [1; 3],
+        pad_before: [0; 3],
+        pad_after: [0; 3],
+    };
+    let spec = PoolSpec { batch: 1, channels: 1, input, window, count_include_pad: true };
+    let geometry = PoolGeometry::new(spec).unwrap();
+    for op in [Op::MaxPool { geometry }, Op::AvgPool { geometry, shift: 0, sign: Sign::Unknown }] {
+        let mut builder = Builder::new(ring(32), vec![]);
+        let shape = vec![1, 1, 2047, 2047];
+        let x = builder.push("x", Op::Input { shape, scale: 0 }, &[]).unwrap();
+        builder.push("pool", op, &[x]).unwrap();
+        (public.instructions, public.weights) = builder.finish();
+        public.output_form = OutputForm::Logits;
+        let error = public.check(&Limits::default()).unwrap_err().to_string();
+        let expected = "instruction 1 (pool): members of all windows: expected at most 536870912, \
+            got 1099511627776";
+        assert!(error.contains(expected), "{error}");
+        let limits = Limits { max_window_members: 1 << 40, ..Limits::default() };
+        public.check(&limits).unwrap();
+    }
 }
 
 #[test]

@@ -185,7 +185,7 @@ impl<D: NetDomain> Backend for Reckoning<'_, D> {
         geometry: &PoolGeometry,
         precision: Precision,
     ) -> Result<usize> {
-        let windows = Windows::of(geometry)?;
+        let windows = Windows::of(geometry);
         self.takes(maxpool_cost(&windows, self.domain, self.settings, bits_of(precision))?);
         Ok(geometry.output_len())
     }

@@ -56,8 +56,7 @@ impl Reading {
 
 /// One fewer than members for every window.
 fn comparisons(geometry: &PoolGeometry) -> u64 {
-    let members = |p: usize| geometry.member_count(p).saturating_sub(1) as u64;
-    (0..geometry.positions()).map(members).sum::<u64>() * geometry.planes() as u64
+    geometry.members_len() - geometry.output_len() as u64
 }
 
 /// Sums that are not divided by 1.

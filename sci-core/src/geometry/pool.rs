@@ -152,6 +152,14 @@ impl PoolGeometry {
         (0..3).map(|axis| self.taps_inside(axis, output[axis])).product()
     }
 
+    /// Number of members of all windows of all planes, at most 2^64 - 1.
+    pub fn members_len(&self) -> u64 {
+        let taps = |axis: usize| (0..self.output[axis]).map(move |o| self.taps_inside(axis, o));
+        (0..3)
+            .map(|axis| taps(axis).sum::<usize>() as u64)
+            .fold(self.planes() as u64, u64::saturating_mul)
+    }
+
     /// What the average of one window is divided by.
     pub fn divisor(&self, position: usize) -> u64 {
         if self.spec.count_include_pad {

@@ -132,6 +132,8 @@ fn pooling_windows_agree_with_the_definition() {
                 }
             };
             assert_eq!(geometry.positions(), members.len());
+            let in_all: usize = members.iter().map(Vec::len).sum();
+            assert_eq!(geometry.members_len(), 3 * in_all as u64);
             let x: Vec<u64> = (0..geometry.input_len() as u64).map(|i| i * 37 % 512).collect();
             let sums = geometry.sums(ring, &x).unwrap();
             for (p, expected) in members.iter().enumerate() {
