@@ -344,6 +344,63 @@ fn graphs_that_are_wrong_are_refused() {
 }
 
 #[test]
+fn casts_keep_the_kind_of_number() {
+    let to = |kind: i32| [("DstT", Attribute::Type(kind))];
+    let x = || Graph::default().placeholder(&[1, 3]);
+    for float in [1, 2] {
+        let graph = x()
+            .node("Cast", &["x"], "c", &to(float))
+            .ints("n", &[3], &[1, -2, 3])
+            .node("Cast", &["n"], "f", &to(float))
+            .node("Add", &["c", "f"], "y", &[]);
+        let read = tensorflow::read(&graph.encode(), None, None).unwrap();
+        assert_eq!(read.evaluate(&[0.5, 0.5, 0.5]).unwrap().data(), [1.5, -1.5, 3.5]);
+    }
+    let ints = x().ints("n", &[2], &[3, 1]).node("Cast", &["n"], "m", &to(9)).node(
+        "Reshape",
+        &["x", "m"],
+        "y",
+        &[],
+    );
+    assert!(tensorflow::read(&ints.encode(), None, None).is_ok());
+    // Rounding is no integer operation of a program: 1.5 does not become 1 unseen. 3 and 9 are integers, 10 truth
+    // values, 19 halves.
+    for other in [3, 9, 10, 19, 0] {
+        let graph = x().node("Cast", &["x"], "c", &to(other)).node("Relu", &["c"], "y", &[]);
+        refused(&graph, &["c (Cast): between floats, or between integers"]);
+    }
+    refused(&x().node("Cast", &["x"], "y", &[]), &["y (Cast)"]);
+    let bytes = x().ints("n", &[2], &[3, 300]).node("Cast", &["n"], "m", &to(4)).node(
+        "Reshape",
+        &["x", "m"],
+        "y",
+        &[],
+    );
+    refused(&bytes, &["m (Cast)"]);
+}
+
+#[test]
+fn numbers_are_packed_along_their_only_axis() {
+    let packed = |axis: Option<i64>, len: i64| {
+        let attr: Vec<_> = axis.map(|axis| ("axis", Attribute::I(axis))).into_iter().collect();
+        let (one, other) = (vec![1; len as usize], vec![3; len as usize]);
+        Graph::default()
+            .placeholder(&[1, 3])
+            .ints("a", &[len], &other)
+            .ints("b", &[len], &one)
+            .node("Pack", &["a", "b"], "s", &attr)
+            .node("Reshape", &["x", "s"], "y", &[])
+    };
+    for axis in [None, Some(0), Some(-1)] {
+        let read = tensorflow::read(&packed(axis, 1).encode(), None, None).unwrap();
+        assert_eq!(read.evaluate(&[1.0, 2.0, 3.0]).unwrap().shape(), [3, 1]);
+    }
+    for (axis, len) in [(Some(1), 1), (Some(1), 2), (Some(-1), 2)] {
+        refused(&packed(axis, len), &["s (Pack): along axis 0"]);
+    }
+}
+
+#[test]
 fn all_unsupported_nodes_that_matter_are_listed() {
     let graph = Graph::default()
         .placeholder(&[1, 3])

@@ -19,7 +19,7 @@ pub(super) const REGISTRY: &[(&str, Reader)] = &[
     ("AvgPool", pool::average),
     ("AvgPool3D", pool::average),
     ("BiasAdd", elementwise::bias_add),
-    ("Cast", elementwise::identity),
+    ("Cast", elementwise::cast),
     ("CheckNumerics", elementwise::identity),
     ("ConcatV2", shape::concat),
     ("Const", shape::constant),

@@ -6,8 +6,8 @@ use crate::{Error, Result};
 
 pub(super) const FLOAT: i32 = 1;
 pub(super) const DOUBLE: i32 = 2;
-const INT32: i32 = 3;
-const INT64: i32 = 9;
+pub(super) const INT32: i32 = 3;
+pub(super) const INT64: i32 = 9;
 
 /// The largest tensor that a shorter list of numbers may stand for.
 const MAX_FILL: usize = 1 << 24;

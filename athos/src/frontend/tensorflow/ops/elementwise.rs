@@ -2,8 +2,9 @@
 
 use super::super::attributes::Attributes;
 use super::super::call::{Call, Failure, Read, channels_first};
+use super::super::tensor::{DOUBLE, FLOAT, INT32, INT64};
 use super::super::{Held, Value};
-use crate::hlil::{Graph, Op, ValueId, apply, compose};
+use crate::hlil::{Graph, Op, Tensor, ValueId, apply, compose};
 use crate::{Error, Result};
 
 fn one(id: ValueId, first: bool) -> Read {
@@ -12,6 +13,21 @@ fn one(id: ValueId, first: bool) -> Read {
 
 pub(super) fn identity(call: &mut Call<'_, '_>, _: Attributes<'_>) -> Read {
     Ok(vec![call.value(0)?])
+}
+
+/// Between floats or between integers, or constant integers to floats.
+pub(super) fn cast(call: &mut Call<'_, '_>, attributes: Attributes<'_>) -> Read {
+    let to = attributes.element_type("DstT")?;
+    let (floats, ints) = (matches!(to, FLOAT | DOUBLE), matches!(to, INT32 | INT64));
+    match call.value(0)? {
+        value @ Value::Node(_) if floats => Ok(vec![value]),
+        value @ Value::Ints { .. } if ints => Ok(vec![value]),
+        Value::Ints { shape, data } if floats => {
+            let tensor = Tensor::new(shape, data.into_iter().map(|v| v as f32).collect())?;
+            one(call.push_constant(call.name(), tensor)?, false)
+        }
+        _ => Err(Failure::unsupported("between floats, or between integers")),
+    }
 }
 
 pub(super) fn relu(call: &mut Call<'_, '_>, _: Attributes<'_>) -> Read {

@@ -30,11 +30,16 @@ pub(super) fn shape(call: &mut Call<'_, '_>, _: Attributes<'_>) -> Read {
 }
 
 /// Numbers side by side, of shapes alone.
-pub(super) fn pack(call: &mut Call<'_, '_>, _: Attributes<'_>) -> Read {
+pub(super) fn pack(call: &mut Call<'_, '_>, attributes: Attributes<'_>) -> Read {
+    let axis = attributes.int("axis", 0)?;
     let mut data = Vec::new();
     for i in 0..call.inputs.len() {
         match call.value(i)? {
-            Value::Ints { data: one, .. } => data.extend(one),
+            // Single numbers have no other axis; the last one is theirs as well.
+            Value::Ints { data: one, .. } if axis == 0 || (axis == -1 && one.len() == 1) => {
+                data.extend(one);
+            }
+            Value::Ints { .. } => return Err(Failure::unsupported("along axis 0")),
             _ => return Err(Failure::unsupported("of integers")),
         }
         if data.len() > MAX_INTS {
