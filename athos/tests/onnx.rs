@@ -51,6 +51,32 @@ fn clip_takes_bounds_as_attributes_and_as_inputs() {
 }
 
 #[test]
+fn batch_normalization_in_training_mode_is_refused() {
+    let inputs = ["x", "scale", "bias", "mean", "variance"];
+    let model = |opset| {
+        let model = unary(opset, &[1, 2, 1, 1]);
+        inputs[1..].iter().fold(model, |model, name| model.floats(name, &[2], &[1.0, 2.0]))
+    };
+    let outputs = |opset, names: &[&str]| {
+        let mut model = model(opset).node("BatchNormalization", &inputs, "y");
+        let node = model.graph().node.last_mut().unwrap();
+        node.output.extend(names.iter().map(|name| (*name).to_owned()));
+        model
+    };
+    for opset in [7, 9, 13] {
+        let training = outputs(opset, &["", "var"]);
+        refused(&training, &["y (BatchNormalization): in inference mode (one output)"]);
+        for unused in [&[][..], &["", "", "", ""]] {
+            assert!(read(&outputs(opset, unused).encode(), None).is_ok(), "{opset}");
+        }
+    }
+    let modes = |mode| vec![int("training_mode", mode)];
+    let new = |mode| model(15).node_with("BatchNormalization", &inputs, "y", modes(mode));
+    assert!(read(&new(0).encode(), None).is_ok());
+    refused(&new(1), &["training_mode = 0"]);
+}
+
+#[test]
 fn axes_come_as_attributes_and_as_inputs() {
     let old =
         unary(11, &[1, 1, 3, 1]).node_with("Squeeze", &["x"], "y", vec![ints("axes", &[1, -1])]);

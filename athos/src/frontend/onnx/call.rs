@@ -67,6 +67,11 @@ impl<'a, 'b> Call<'a, 'b> {
         self.node.output.len()
     }
 
+    /// Whether an output after the first has a name.
+    pub(super) fn has_further_outputs(&self) -> bool {
+        self.node.output.iter().skip(1).any(|name| !name.is_empty())
+    }
+
     /// The graph, for operators that are made of several nodes.
     pub(super) fn graph(&mut self) -> &mut Graph {
         &mut self.importer.graph

@@ -154,6 +154,10 @@ pub(super) fn batch_normalization<'a>(
     if attributes.int("training_mode", 0)? != 0 {
         return Err(Failure::unsupported("in inference mode (training_mode = 0)"));
     }
+    // Before operator set 14 the number of outputs says it.
+    if call.opset() < 14 && call.has_further_outputs() {
+        return Err(Failure::unsupported("in inference mode (one output)"));
+    }
     if attributes.int("spatial", 1)? != 1 {
         return Err(Failure::unsupported("with spatial = 1"));
     }
