@@ -48,6 +48,11 @@ fn clip_takes_bounds_as_attributes_and_as_inputs() {
     let above =
         unary(13, &[1, 4]).floats("high", &[], &[1.5]).node("Clip", &["x", "", "high"], "y");
     assert_eq!(run(above, &input).1, vec![-3.0, -0.5, 0.25, 1.5]);
+    // Bounds in the other form are not passed over.
+    let early = unary(7, &[1, 4]).floats("high", &[], &[1.5]).node("Clip", &["x", "", "high"], "y");
+    refused(&early, &["y (Clip): with bounds as attributes before operator set 11"]);
+    let late = unary(13, &[1, 4]).node_with("Clip", &["x"], "y", vec![float("max", 1.5)]);
+    refused(&late, &["y (Clip): with bounds as inputs since", "not the attribute max"]);
 }
 
 #[test]

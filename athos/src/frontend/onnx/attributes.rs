@@ -37,6 +37,10 @@ impl<'a> Attributes<'a> {
         self.0.iter().map(|x| x.name.as_str()).find(|name| !known.contains(name))
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|x| x.name == name)
+    }
+
     fn find(&self, name: &str, kind: i32) -> Result<Option<&'a AttributeProto>> {
         let Some(attribute) = self.0.iter().find(|x| x.name == name) else { return Ok(None) };
         if attribute.r#type != 0 && attribute.r#type != kind {

@@ -188,6 +188,17 @@ fn bound(
 
 pub(super) fn clip<'a>(call: &mut Call<'a, '_>, attributes: Attributes<'a>) -> Read<Value<'a>> {
     let x = call.float(0)?;
+    let attribute = ["min", "max"].into_iter().find(|name| attributes.has(name));
+    match attribute {
+        None if call.opset() < 11 && (call.has(1) || call.has(2)) => {
+            return Err(Failure::unsupported("with bounds as attributes before operator set 11"));
+        }
+        Some(name) if call.opset() >= 11 => {
+            let form = "with bounds as inputs since operator set 11";
+            return Err(Failure::unsupported(format!("{form}, not the attribute {name}")));
+        }
+        _ => {}
+    }
     let low = bound(call, attributes, "min", 1)?;
     let high = bound(call, attributes, "max", 2)?;
     let name = call.title();
