@@ -192,6 +192,7 @@ fn options(name: String, plan: &Plan, preprocess: Option<Preprocess>) -> Result<
         DomainKind::Ring => AnyDomain::Ring(Ring::new(bitwidth)?),
         DomainKind::Field => AnyDomain::Field(modulus::field(bitwidth)?),
     };
+    plan.check_packing(domain)?;
     let output = plan.output.unwrap_or_default();
     Ok(CompileOptions { name, output, preprocess, ..CompileOptions::new(domain, scale) })
 }
@@ -221,6 +222,7 @@ fn compiled(bytes: &[u8], plan: &Plan) -> Result<Program> {
         plan.output.map(|form| parameters::output_name(form).to_string()),
         parameters::output_name(public.output_form).to_string(),
     )?;
+    plan.check_packing(public.domain)?;
     for (name, given) in
         [("preprocess", plan.preprocess.is_some()), ("input-shape", plan.input_shape.is_some())]
     {

@@ -33,6 +33,31 @@ fn models_that_are_none() {
     run(&["serve", text(folder.path()), "--once"]).failed(1, &["directory"]);
 }
 
+/// Not a run by OT alone that nobody asked for.
+#[test]
+fn batched_slots_where_there_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.sci");
+    run(&["compile", "digits", "-o", text(&file)]).succeeded();
+    let refused = |before: &[&str], after: &[&str], cause: &str, hint: &str| {
+        let ran = run(&[before, &["--packing", "simd"], after].concat());
+        ran.failed(2, &["--packing simd needs", cause]);
+        assert!(ran.stderr.contains(&format!("\nhint: {hint}\n")), "{ran:?}");
+    };
+    let ring = |before: &[&str], after: &[&str]| refused(before, after, "Z_2^l", "--domain field");
+    ring(&[], &[]);
+    ring(&[], &["--backend", "auto", "--domain", "ring"]);
+    ring(&["serve", "digits", "--listen", "127.0.0.1:0"], &[]);
+    ring(&["serve", text(&file), "--listen", "127.0.0.1:0"], &[]);
+    let narrow = ["--domain", "field", "--bitwidth", "12", "--scale", "4"];
+    let field = |before: &[&str]| {
+        let nearest = "--domain field --bitwidth 20, or --packing coefficient";
+        refused(before, &narrow, "batched slots, and Z_4093 has none", nearest);
+    };
+    field(&[]);
+    field(&["serve", "digits", "--listen", "127.0.0.1:0"]);
+}
+
 #[test]
 fn program_files_that_are_none() {
     let folder = tempfile::tempdir().unwrap();

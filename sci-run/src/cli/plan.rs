@@ -6,7 +6,7 @@ use crate::linear::{Packing, Privacy, Style};
 use crate::model::modulus;
 use crate::planner::Backend;
 use athos::OutputForm;
-use sci_core::AnyDomain;
+use sci_core::{AnyDomain, Domain};
 use sci_ot::OtKind;
 use std::path::PathBuf;
 use truncation::Exactness;
@@ -80,6 +80,26 @@ impl Plan {
         Style { packing, privacy: self.privacy }
     }
 
+    /// Whether lattice encryption can place values as was said, over the domain of a model.
+    ///
+    /// # Errors
+    /// Batched slots where there are none, and the nearest domain that has them.
+    pub fn check_packing(&self, domain: AnyDomain) -> Result<()> {
+        let field = match domain {
+            _ if self.packing != Some(Packing::Simd) => return Ok(()),
+            AnyDomain::Ring(_) => return Err(no_slots()),
+            AnyDomain::Field(field) if modulus::batches(field) => return Ok(()),
+            AnyDomain::Field(field) => field,
+        };
+        let cause =
+            format!("--packing simd needs a field with batched slots, and Z_{domain} has none");
+        let hint = match modulus::nearest_batched(field.bits()) {
+            Some(bits) => format!("--domain field --bitwidth {bits}, or --packing coefficient"),
+            None => "--packing coefficient".into(),
+        };
+        Err(Failure::usage(cause).hint(hint))
+    }
+
     pub(super) fn check(args: &args::PlanArgs) -> Result<Self> {
         let backend = match args.backend {
             Some(args::Backend::Ot) => Backend::Ot,
@@ -100,8 +120,7 @@ impl Plan {
             Some(args::Packing::Simd) => Some(Packing::Simd),
         };
         if packing == Some(Packing::Simd) && args.domain == Some(DomainKind::Ring) {
-            let cause = "--packing simd needs a prime field: batched slots do not exist over Z_2^l";
-            return Err(Failure::usage(cause).hint("--domain field"));
+            return Err(no_slots());
         }
         let privacy = match args.he_privacy {
             Some(args::HePrivacy::Coefficient) => Privacy::Coefficient,
@@ -172,6 +191,12 @@ fn input_shape(text: &str) -> Result<Vec<usize>> {
         );
         Failure::usage(cause).hint("--input-shape BATCHxCHANNELSxHEIGHTxWIDTH")
     })
+}
+
+/// Batched slots over a ring.
+fn no_slots() -> Failure {
+    let cause = "--packing simd needs a prime field: batched slots do not exist over Z_2^l";
+    Failure::usage(cause).hint("--domain field")
 }
 
 /// Not even 1.0 fits.

@@ -43,6 +43,13 @@ pub fn batches(field: Field) -> bool {
     field.n() % (1 << 14) == 1 && is_prime(field.n())
 }
 
+/// The nearest bitwidth whose field batches, the wider of two.
+pub fn nearest_batched(bits: u32) -> Option<u32> {
+    let has = |bits: &u32| field(*bits).is_ok_and(batches);
+    let around = (0..=WIDEST).flat_map(|d| [bits.checked_add(d), bits.checked_sub(d)]);
+    around.flatten().find(has)
+}
+
 fn prime(bits: u32) -> u64 {
     let top = 1u64 << bits;
     let batched = (1..).map(|i| i << LOG2_SLOTS).take_while(|&below| below < top / 2);
@@ -99,6 +106,12 @@ mod tests {
         for (n, bits) in PAPER.iter().zip(32..) {
             assert!(batches(Field::new(*n).unwrap()));
             assert_eq!(field(bits).unwrap().n(), *n);
+        }
+        for bits in 0..=64 {
+            let nearest = nearest_batched(bits).unwrap();
+            assert!(batches(field(nearest).unwrap()));
+            let closer = (2..=WIDEST).filter(|x| x.abs_diff(bits) < nearest.abs_diff(bits));
+            assert!(closer.into_iter().all(|x| !batches(field(x).unwrap())), "{bits}");
         }
         assert!(field(0).is_err() && field(1).is_err() && field(WIDEST + 1).is_err());
         assert!(!is_prime(1) && !is_prime(3_215_031_751) && !is_prime(1 << 40));
