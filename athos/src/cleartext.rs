@@ -18,7 +18,7 @@ use crate::executor::{Step, execute};
 use crate::llil::{AxisGeometry, Broadcast, Precision, Rearrange, Sign, WeightId};
 use crate::program::{Program, PublicProgram, Weights};
 use crate::{Error, Result};
-use product::Factors;
+use product::{Factors, Width};
 use sci_core::Domain;
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 use zeroize::Zeroizing;
@@ -177,7 +177,9 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
     ) -> Result<Vec<u64>> {
         let bias = self.bias(bias)?;
         let bias = bias.as_ref().map(|bias| bias.as_slice());
-        product::conv(self.domain, x, self.factors(&self.weight(weight)?), bias, geometry)
+        let own = self.weight(weight)?;
+        let factors = self.factors(&own);
+        product::conv(self.domain, x, Width::Measured, factors, bias, geometry)
     }
 
     fn linear(
@@ -189,7 +191,9 @@ impl<D: Domain> Backend for Cleartext<'_, D> {
     ) -> Result<Vec<u64>> {
         let bias = self.bias(bias)?;
         let bias = bias.as_ref().map(|bias| bias.as_slice());
-        product::linear(self.domain, x, self.factors(&self.weight(weight)?), bias, geometry)
+        let own = self.weight(weight)?;
+        let factors = self.factors(&own);
+        product::linear(self.domain, x, Width::Measured, factors, bias, geometry)
     }
 
     fn add(&mut self, x: &Vec<u64>, y: &Vec<u64>) -> Result<Vec<u64>> {

@@ -9,7 +9,7 @@
 //! computed. At l = 37 and s = 12 one pair is the rule for a cleartext run, two for a share.
 //!
 //! How many digits there are follows from the declared bounds of the weights, the number of terms and
-//! the range of the inputs, never from single weights.
+//! the range of the inputs or, for shares, of the domain, never from single weights.
 
 use crate::gemm::{self, Left, Scratch};
 use crate::{Error, Result};
@@ -145,8 +145,8 @@ impl Digits {
 }
 
 /// The bits of the largest magnitude.
-fn magnitude_bits(values: impl Iterator<Item = i64>) -> u32 {
-    let all = values.fold(0u64, |all, v| all | v.unsigned_abs());
+pub(super) fn magnitude_bits(values: &[i64]) -> u32 {
+    let all = values.iter().fold(0u64, |all, v| all | v.unsigned_abs());
     u64::BITS - all.leading_zeros()
 }
 
@@ -164,6 +164,26 @@ pub struct Factors<'a> {
     pub values: &'a [i64],
     /// All lie in -2^(bits-1)..2^(bits-1).
     pub bits: u32,
+}
+
+/// How wide inputs are taken to be: it decides the number of passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// As wide as the largest of them.
+    Measured,
+    /// As wide as any of the domain: time depends on shapes alone, as it has to on shares.
+    Domain,
+}
+
+impl Width {
+    /// Bits that hold the magnitudes of inputs in signed view.
+    fn bits<D: Domain>(self, domain: D, x: &[i64]) -> u32 {
+        match self {
+            Self::Measured => magnitude_bits(x),
+            // -2^(l-1) included.
+            Self::Domain => domain.bits().saturating_sub(1),
+        }
+    }
 }
 
 /// Runs a function with the sums of a domain.
@@ -186,12 +206,14 @@ macro_rules! with_sums {
 pub fn conv<D: Domain>(
     domain: D,
     x: &[u64],
+    width: Width,
     weights: Factors<'_>,
     bias: Option<&[u64]>,
     geometry: &ConvGeometry,
 ) -> Result<Vec<u64>> {
     let x = Zeroizing::new(x.iter().map(|&x| domain.to_signed(x)).collect::<Vec<_>>());
-    with_sums!(domain, sums => conv_by(sums, &x, weights, bias, geometry))
+    let bits = width.bits(domain, &x);
+    with_sums!(domain, sums => conv_by(sums, &x, bits, weights, bias, geometry))
 }
 
 /// x·W^T plus bias.
@@ -201,12 +223,14 @@ pub fn conv<D: Domain>(
 pub fn linear<D: Domain>(
     domain: D,
     x: &[u64],
+    width: Width,
     weights: Factors<'_>,
     bias: Option<&[u64]>,
     geometry: &LinearGeometry,
 ) -> Result<Vec<u64>> {
     let x = Zeroizing::new(x.iter().map(|&x| domain.to_signed(x)).collect::<Vec<_>>());
-    with_sums!(domain, sums => linear_by(sums, &x, weights, bias, geometry))
+    let bits = width.bits(domain, &x);
+    with_sums!(domain, sums => linear_by(sums, &x, bits, weights, bias, geometry))
 }
 
 /// The digits of a weight matrix, ready to multiply.
@@ -227,9 +251,11 @@ fn digits_of(x: &[i64], i: u32, digits: (u32, u32)) -> Zeroizing<Vec<f64>> {
     out
 }
 
+/// |x| is at most 2^bits.
 pub(super) fn conv_by<S: Sums>(
     sums: S,
     x: &[i64],
+    bits: u32,
     weights: Factors<'_>,
     bias: Option<&[S::Element]>,
     geometry: &ConvGeometry,
@@ -238,8 +264,7 @@ pub(super) fn conv_by<S: Sums>(
     check("weights", geometry.weight_len(), weights.values.len())?;
     check("biases", geometry.out_channels(), bias.map_or(geometry.out_channels(), <[_]>::len))?;
     let depth = geometry.patch_len();
-    let digits =
-        Digits::plan(weights.bits.saturating_sub(1), magnitude_bits(x.iter().copied()), depth);
+    let digits = Digits::plan(weights.bits.saturating_sub(1), bits, depth);
     let groups = weights.values.chunks(geometry.group_out() * depth);
     let lefts: Vec<Vec<Left<f64>>> = groups.map(|w| pack(w, depth, digits)).collect();
     let inputs: Vec<_> = (0..digits.input.1).map(|j| digits_of(x, j, digits.input)).collect();
@@ -294,9 +319,11 @@ const FEW_ROWS: usize = 4;
 /// Columns of y that are one thread's work, at least.
 const COLUMNS: usize = 16;
 
+/// |x| is at most 2^bits.
 pub(super) fn linear_by<S: Sums>(
     sums: S,
     x: &[i64],
+    bits: u32,
     weights: Factors<'_>,
     bias: Option<&[S::Element]>,
     geometry: &LinearGeometry,
@@ -321,8 +348,7 @@ pub(super) fn linear_by<S: Sums>(
         return Ok(out);
     }
     // y^T = W·x^T: a product whose patch matrix is x with its axes exchanged.
-    let digits =
-        Digits::plan(weights.bits.saturating_sub(1), magnitude_bits(x.iter().copied()), inner);
+    let digits = Digits::plan(weights.bits.saturating_sub(1), bits, inner);
     let lefts = pack(weights.values, inner, digits);
     let tile = (out.len() / outer).div_ceil(rayon::current_num_threads()).clamp(1, 256);
     out.par_chunks_mut(tile * outer)
@@ -376,12 +402,27 @@ mod tests {
         assert_eq!(pairs(Digits::plan(15, 36, 4608)), 2);
     }
 
+    #[test]
+    fn passes_over_shares_do_not_depend_on_them() {
+        let ring = Ring::new(37).unwrap();
+        for x in [[0i64, 0], [1, -1], [(1 << 36) - 1, 5], [-(1 << 36), 0]] {
+            assert_eq!(Width::Domain.bits(ring, &x), 36);
+            assert!(x.iter().all(|x| x.unsigned_abs() <= 1 << 36));
+        }
+        assert_eq!(Width::Measured.bits(ring, &[3, -4]), 3);
+        let field = Field::new(65_537).unwrap();
+        assert!(field.to_signed(32_769).unsigned_abs() <= 1 << Width::Domain.bits(field, &[]));
+    }
+
     fn agree<D: Domain>(domain: D, bits: u32, seed: u64) {
         let mut numbers = Numbers::new(seed);
         let (rows, inner, outer) = (5, 300, 6);
         let w: Vec<i64> = (0..outer * inner).map(|_| numbers.signed(bits)).collect();
-        let x: Vec<u64> =
+        let mut x: Vec<u64> =
             (0..rows * inner).map(|_| domain.from_signed(numbers.signed(64))).collect();
+        // A whole row of the smallest number there is.
+        let half = ((1u128 << domain.bits()) / 2) as i64;
+        x[..inner].fill(domain.from_signed(half.wrapping_neg()));
         let bias: Vec<u64> = (0..outer).map(|_| domain.from_signed(numbers.signed(64))).collect();
         let expected = |x: &[u64], w: &[i64], bias: u64| {
             x.iter()
@@ -390,7 +431,8 @@ mod tests {
         };
         let geometry = LinearGeometry::new(rows, inner, outer).unwrap();
         let factors = Factors { values: &w, bits };
-        let y = linear(domain, &x, factors, Some(&bias), &geometry).unwrap();
+        let y = linear(domain, &x, Width::Measured, factors, Some(&bias), &geometry).unwrap();
+        assert_eq!(linear(domain, &x, Width::Domain, factors, Some(&bias), &geometry).unwrap(), y);
         for (i, &y) in y.iter().enumerate() {
             let (row, column) = (i / outer, i % outer);
             let expected =
@@ -409,7 +451,9 @@ mod tests {
         .unwrap();
         let image: Vec<u64> =
             (0..2 * inner * rows).map(|i| x[i % rows * inner + i / rows % inner]).collect();
-        let z = conv(domain, &image, factors, Some(&bias), &geometry).unwrap();
+        let z = conv(domain, &image, Width::Domain, factors, Some(&bias), &geometry).unwrap();
+        let measured = conv(domain, &image, Width::Measured, factors, Some(&bias), &geometry);
+        assert_eq!(z, measured.unwrap());
         for (i, &z) in z.iter().enumerate() {
             assert_eq!(z, y[i % rows * outer + i / rows], "{domain}, {bits} bits");
         }

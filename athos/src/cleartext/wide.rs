@@ -8,7 +8,7 @@
 //! number itself, whose ReLU is 0 by accident), though later layers may forget it. A sum that wraps
 //! and is not looked at before it wraps back, as in x + y - z, costs nothing.
 
-use super::product::{self, Factors, Sums};
+use super::product::{self, Factors, Sums, magnitude_bits};
 use super::tree;
 use crate::backend::Backend;
 use crate::domain::signed_bits;
@@ -180,7 +180,7 @@ impl Backend for Wide<'_> {
         let factors = Factors { values: &values, bits: self.public.weight_bits };
         let bias = bias.as_ref().map(|bias| bias.as_slice());
         self.fits(x, geometry.patch_len())?;
-        self.named(product::conv_by(Integers, x, factors, bias, geometry))
+        self.named(product::conv_by(Integers, x, magnitude_bits(x), factors, bias, geometry))
     }
 
     fn linear(
@@ -194,7 +194,7 @@ impl Backend for Wide<'_> {
         let factors = Factors { values: &values, bits: self.public.weight_bits };
         let bias = bias.as_ref().map(|bias| bias.as_slice());
         self.fits(x, geometry.inner())?;
-        self.named(product::linear_by(Integers, x, factors, bias, geometry))
+        self.named(product::linear_by(Integers, x, magnitude_bits(x), factors, bias, geometry))
     }
 
     fn add(&mut self, x: &Vec<i64>, y: &Vec<i64>) -> Result<Vec<i64>> {

@@ -4,7 +4,7 @@ use super::domain::linear_product;
 use super::{NetDomain, Side, TwoParty};
 use crate::linear::factor_bits;
 use athos::llil::Broadcast;
-use athos::product::Factors;
+use athos::product::{Factors, Width};
 use athos::{Result, WeightId, Weights, product};
 use sci_core::Shares;
 use sci_core::geometry::{ConvGeometry, LinearGeometry};
@@ -49,7 +49,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
             let bias = bias.as_ref().map(|bias| bias.as_slice());
             let own = signed(weights, weight)?;
             let factors = Factors { values: &own, bits };
-            product::conv(domain, x.values(), factors, bias, geometry)
+            product::conv(domain, x.values(), Width::Domain, factors, bias, geometry)
         })?;
         Ok(out)
     }
@@ -76,7 +76,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
             let bias = bias.as_ref().map(|bias| bias.as_slice());
             let own = signed(weights, weight)?;
             let factors = Factors { values: &own, bits };
-            product::linear(domain, x.values(), factors, bias, geometry)
+            product::linear(domain, x.values(), Width::Domain, factors, bias, geometry)
         })?;
         Ok(out)
     }
