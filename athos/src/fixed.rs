@@ -32,10 +32,31 @@ pub(crate) fn quantise<T: Copy + Into<f64>>(
             Err(_) => worst = Some(u128::MAX),
         }
     }
-    let Some(bound) = worst else { return Ok(out) };
-    Err(Error::Overflow {
+    match worst {
+        Some(bound) => Err(does_not_fit(name, bound, scale, domain)),
+        None => Ok(out),
+    }
+}
+
+/// The negatives of integers at a scale, which have to lie in the signed view of the domain as well.
+pub(crate) fn negated(
+    name: &str,
+    values: &[i64],
+    scale: u32,
+    domain: AnyDomain,
+) -> Result<Vec<i64>> {
+    let (_, high) = signed_range(domain);
+    let worst = values.iter().map(|&v| -i128::from(v)).filter(|&v| v > high).max();
+    match worst {
+        Some(bound) => Err(does_not_fit(name, bound.unsigned_abs(), scale, domain)),
+        None => Ok(values.iter().map(|v| v.wrapping_neg()).collect()),
+    }
+}
+
+fn does_not_fit(name: &str, bound: u128, scale: u32, domain: AnyDomain) -> Error {
+    Error::Overflow {
         tensor: name.to_owned(),
         what: format!("a value at scale {scale} does not fit {domain}"),
         bitwidth: Some(bound).filter(|&b| b < 1 << 63).map(signed_bits),
-    })
+    }
 }

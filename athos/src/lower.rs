@@ -2,13 +2,13 @@
 //!
 //! Inputs and factors are at scale s, so a product is at 2s: its bias is quantised there, as is the constant that is
 //! added to an element-wise product where nothing else reads that, and one truncation by s brings it back. All
-//! divisions round down. What the model ends with decides nothing but the axis of the classes: a softmax is monotone
-//! and dropped.
+//! divisions round down. A constant that is subtracted is quantised like one that is added, and then negated. What the
+//! model ends with decides nothing but the axis of the classes: a softmax is monotone and dropped.
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::domain::{bits, signed_bits};
-use crate::fixed::quantise;
+use crate::fixed::{self, quantise};
 use crate::hlil::{self, Graph, Node, Tensor, ValueId};
 use crate::llil::{Builder, Instruction, Op, Sign, TensorId, WeightId, WeightInfo, WeightRole};
 use crate::program::{OutputForm, WeightData, Weights};
@@ -167,8 +167,11 @@ impl Lowering<'_> {
             return Ok(*known);
         }
         let name = self.graph.node(id)?.name.clone();
-        let tensor = if negated { tensor.map(|v| -v) } else { tensor.clone() };
-        let values = Zeroizing::new(quantise(&name, tensor.data(), scale, self.domain)?);
+        let mut values = Zeroizing::new(quantise(&name, tensor.data(), scale, self.domain)?);
+        if negated {
+            // Of the integer: what is subtracted and added again, as by a clip, leaves no unit behind.
+            values = Zeroizing::new(fixed::negated(&name, &values, scale, self.domain)?);
+        }
         let shape = tensor.shape().to_vec();
         let weight = self.new.declare(WeightInfo { name, shape, scale, role })?;
         self.values.push(values);
