@@ -211,14 +211,25 @@ fn at_scale(
     let least = fixed.iter().map(|x| x.bitwidth).max().unwrap_or(1);
     let mut settings = Vec::new();
     let first = least.saturating_sub(sweep.below).max(scale + 1);
-    for bitwidth in first..=(least + sweep.headroom).min(MAX_BITWIDTH) {
+    let (mut end, mut too_narrow) = (MAX_BITWIDTH, None);
+    for bitwidth in first..=MAX_BITWIDTH {
+        if bitwidth > end {
+            break;
+        }
         let domain = AnyDomain::ring(bitwidth)?;
         // A weight, a bias or a division may need more than any value of these samples.
         let program = match compile_graph(graph.clone(), &options(domain)) {
             Ok(program) => program,
-            Err(Error::Overflow { .. }) => continue,
+            Err(error @ Error::Overflow { .. }) => {
+                too_narrow = Some(error);
+                continue;
+            }
             Err(error) => return Err(error),
         };
+        if bitwidth >= least {
+            // The headroom is above the first bitwidth that is enough for samples and program.
+            end = end.min(bitwidth + sweep.headroom);
+        }
         let classes = |(sample, fixed): (&Sample, &Fixed)| {
             if fixed.bitwidth <= bitwidth {
                 return Ok(fixed.classes.clone());
@@ -244,7 +255,10 @@ fn at_scale(
             cost,
         });
     }
-    Ok(settings)
+    match too_narrow.filter(|_| settings.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(settings),
+    }
 }
 
 /// What is right.

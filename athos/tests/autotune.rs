@@ -1,10 +1,12 @@
 //! Tuning against runs in the chosen and the neighbouring settings.
 
+mod support;
+
 use athos::autotune::{CostOracle, Prediction, Progress, Sample, Sweep, accuracy, tune};
 use athos::testing::Numbers;
 use athos::zoo::{self, Weights};
 use athos::{
-    CompileOptions, OutputForm, PublicProgram, Result, cleartext, compile_graph, quantise,
+    CompileOptions, OutputForm, PublicProgram, Result, cleartext, compile_graph, frontend, quantise,
 };
 use sci_core::AnyDomain;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -115,4 +117,27 @@ fn labels_count_where_all_samples_have_one() {
     assert!(tune(&graph, &[], &sweep, None, &|_| {}).is_err());
     samples[0].input.pop();
     assert!(tune(&graph, &samples, &sweep, None, &|_| {}).is_err());
+}
+
+/// A weight of 100 needs more bits than any value of samples that are all zero.
+#[test]
+fn a_scale_whose_weights_are_wider_than_its_values_is_kept() {
+    let model = support::Model::new(13)
+        .input("x", &[0, 2])
+        .floats("w", &[2, 2], &[100.0, -100.0, 3.0, 0.5])
+        .node("MatMul", &["x", "w"], "y")
+        .output("y");
+    let graph = frontend::read(&model.encode(), None).unwrap();
+    let samples = [Sample { input: vec![0.0; 2], label: Some(0) }];
+    let mut sweep = Sweep::new(CompileOptions::new(AnyDomain::ring(64).unwrap(), 0));
+    sweep.scales = 4..=4;
+    let tuning = tune(&graph, &samples, &sweep, None, &|_| {}).unwrap();
+    assert_eq!(tuning.impossible, []);
+    let first = tuning.settings[0].bitwidth;
+    let options = |bits| CompileOptions::new(AnyDomain::ring(bits).unwrap(), 4);
+    assert!(compile_graph(graph.clone(), &options(first - 1)).is_err());
+    let bitwidths: Vec<u32> = tuning.settings.iter().map(|x| x.bitwidth).collect();
+    assert_eq!(bitwidths, [first, first + 1]);
+    let choice = tuning.chosen.unwrap();
+    assert_eq!((choice.least_bitwidth, choice.bitwidth), (first, first + 1));
 }
