@@ -9,17 +9,18 @@ use crate::backend::Backend;
 use crate::cleartext::{run_observed, run_wide};
 use crate::domain::{bits, with_domain};
 use crate::executor::execute;
-use crate::hlil::{Graph, Op as FloatOp, interpret};
+use crate::hlil::{Graph, interpret};
 use crate::llil::{
     AxisGeometry, Broadcast, Instruction, Op, Precision, Rearrange, Sign, WeightId, WeightInfo,
 };
+use crate::lower::{Origin, lower};
 use crate::passes::{self, PIPELINE};
 use crate::program::{Program, PublicProgram};
 use crate::{Error, Result, quantise};
 use sci_core::Domain;
 use sci_core::geometry::{ConvGeometry, LinearGeometry, PoolGeometry};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::iter::repeat;
 
 /// What one instruction computes on integers, against floats.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,7 +56,7 @@ impl LayerDifference {
 /// does not fit its domain.
 pub fn compare(graph: &Graph, program: &Program, input: &[f32]) -> Result<Vec<LayerDifference>> {
     let public = &program.public;
-    let constants = Constants::of(graph, &public.weights)?;
+    let constants = Constants::of(graph, public)?;
     let mut floats = Vec::new();
     let mut backend = Floats { program: public, at: 0, constants: &constants, input };
     execute(public, &mut backend, |step| floats.push(step.value.clone()))?;
@@ -108,31 +109,23 @@ fn available(instruction: &Instruction, all: u32) -> u32 {
 struct Constants(Vec<Vec<f32>>);
 
 impl Constants {
-    fn of(graph: &Graph, weights: &[WeightInfo]) -> Result<Self> {
+    /// Weights are declared in the order in which lowering meets them, and no later pass changes that. Names would not
+    /// tell the two bounds of a clip, or a constant and its negative.
+    fn of(graph: &Graph, program: &PublicProgram) -> Result<Self> {
         let graph = passes::run(graph.clone(), PIPELINE, |_, _| {})?;
-        let mut by_name = HashMap::new();
-        // A difference with a constant is lowered to a sum with its negative.
-        let mut subtracted = HashMap::new();
-        for node in graph.nodes() {
-            if let FloatOp::Constant(tensor) = &node.op {
-                by_name.insert(node.name.as_str(), tensor);
-            }
-            if let (FloatOp::Sub, Some(id)) = (&node.op, node.inputs.get(1))
-                && graph.constant(*id).is_some()
-            {
-                subtracted.insert(graph.node(*id)?.name.as_str(), ());
-            }
-        }
-        let find = |info: &WeightInfo| {
-            let tensor = by_name.get(info.name.as_str());
-            let tensor = tensor.filter(|tensor| tensor.shape() == info.shape);
-            let tensor = tensor.ok_or_else(|| {
-                Error::invalid(info.name.clone(), "a constant of the float graph", "none")
-            })?;
-            let sign = if subtracted.contains_key(info.name.as_str()) { -1.0 } else { 1.0 };
+        let lowered = lower(&graph, program.domain, program.scale, program.output_form)?;
+        let origins = lowered.infos.iter().zip(&lowered.origins).map(Some).chain(repeat(None));
+        let find = |(info, origin): (&WeightInfo, Option<(&WeightInfo, &Origin)>)| {
+            let origin = origin.filter(|(lowered, _)| *lowered == info).map(|(_, origin)| origin);
+            let tensor = origin.and_then(|origin| graph.constant(origin.id));
+            let (Some(origin), Some(tensor)) = (origin, tensor) else {
+                let expected = "a constant of the float graph";
+                return Err(Error::invalid(info.name.clone(), expected, "none"));
+            };
+            let sign = if origin.negated { -1.0 } else { 1.0 };
             Ok(tensor.data().iter().map(|v| sign * v).collect())
         };
-        Ok(Self(weights.iter().map(find).collect::<Result<_>>()?))
+        Ok(Self(program.weights.iter().zip(origins).map(find).collect::<Result<_>>()?))
     }
 
     fn get(&self, id: WeightId) -> Result<&[f32]> {

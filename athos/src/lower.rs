@@ -26,8 +26,19 @@ pub struct Lowered {
     pub infos: Vec<WeightInfo>,
     /// The weights.
     pub weights: Weights,
+    /// What they are of the graph.
+    pub origins: Vec<Origin>,
     /// The bound of the factors.
     pub weight_bits: u32,
+}
+
+/// Which constant of a graph a weight is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The constant.
+    pub id: ValueId,
+    /// Whether the weight is its negative, since it is subtracted.
+    pub negated: bool,
 }
 
 /// Lowers a graph after [`crate::passes::PIPELINE`].
@@ -44,6 +55,7 @@ pub fn lower(graph: &Graph, domain: AnyDomain, scale: u32, output: OutputForm) -
         map: vec![None; graph.nodes().len()],
         waits: products_before_constants(graph),
         values: Vec::new(),
+        origins: Vec::new(),
         cache: HashMap::new(),
     };
     let body = lowering.end(output)?;
@@ -78,6 +90,7 @@ struct Lowering<'a> {
     /// Which element-wise products wait for a constant before they are truncated.
     waits: Vec<bool>,
     values: Vec<Zeroizing<Vec<i64>>>,
+    origins: Vec<Origin>,
     cache: HashMap<(ValueId, u32, bool, bool), WeightId>,
 }
 
@@ -175,6 +188,7 @@ impl Lowering<'_> {
         let shape = tensor.shape().to_vec();
         let weight = self.new.declare(WeightInfo { name, shape, scale, role })?;
         self.values.push(values);
+        self.origins.push(Origin { id, negated });
         self.cache.insert(key, weight);
         Ok(weight)
     }
@@ -349,7 +363,7 @@ impl Lowering<'_> {
             WeightData::new(&info.name, values, bits)
         });
         let weights = Weights::new(tensors.collect::<Result<Vec<_>>>()?);
-        Ok(Lowered { instructions, infos, weights, weight_bits })
+        Ok(Lowered { instructions, infos, weights, origins: self.origins, weight_bits })
     }
 }
 

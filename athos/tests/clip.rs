@@ -2,6 +2,7 @@
 
 mod support;
 
+use athos::compare::compare;
 use athos::{CompileOptions, OutputForm, Program, cleartext, compile_graph, frontend, quantise};
 use sci_core::AnyDomain;
 use support::Model;
@@ -76,4 +77,44 @@ fn a_negative_that_does_not_fit_is_named() {
         other => panic!("{other:?}"),
     }
     assert!(compile_graph(graph, &options(17)).is_ok());
+}
+
+/// The float reference of every layer is that of the float network, whatever the constants are called.
+#[test]
+fn the_float_side_of_bounds_is_the_float_network() {
+    let shared = |model: Model| model.floats("c", &[1, 1], &[-1.0]).floats("d", &[1, 1], &[6.0]);
+    let models = [
+        unary().floats("low", &[], &[-1.0]).floats("high", &[], &[2.0]).node(
+            "Clip",
+            &["x", "low", "high"],
+            "y",
+        ),
+        unary().floats("low", &[], &[-1.0]).floats("high", &[], &[6.0]).node(
+            "Clip",
+            &["x", "low", "high"],
+            "y",
+        ),
+        shared(unary()).node("Max", &["x", "c"], "y"),
+        shared(unary()).node("Sub", &["x", "c"], "z").node("Min", &["z", "d"], "y"),
+        // The same constant subtracted, added and multiplied.
+        shared(unary()).node("Sub", &["x", "c"], "z").node("Add", &["z", "c"], "w").node(
+            "Mul",
+            &["w", "c"],
+            "y",
+        ),
+    ];
+    for model in models {
+        let (graph, program) = compiled(&model);
+        let layers = compare(&graph, &program, &input()).unwrap();
+        let float = graph.evaluate(&input()).unwrap();
+        let largest = float.data().iter().fold(0f32, |all, v| all.max(v.abs()));
+        assert_eq!(layers.last().unwrap().magnitude, f64::from(largest), "{layers:?}");
+        for layer in layers {
+            assert!(layer.max_error <= 1.0 / 256.0, "{layer:?}");
+        }
+    }
+    // Another graph is not taken for the one that was compiled.
+    let (_, program) = compiled(&shared(unary()).node("Max", &["x", "c"], "y"));
+    let (other, _) = compiled(&shared(unary()).node("Max", &["x", "d"], "y"));
+    assert!(compare(&other, &program, &input()).is_err());
 }
