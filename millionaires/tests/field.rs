@@ -90,6 +90,8 @@ fn relu_cost_is_below_the_papers() {
     let n = 2048;
     let bits =
         |form| relu_cost(n, field, iknp(7), Precision::Full, form).unwrap().bytes() * 8 / n as u64;
+    let sign = field.msb_cost(n, iknp(7), Precision::Full, Party::Server).unwrap();
+    assert_eq!(sign.bytes() * 8 / n as u64, 4664);
     assert_eq!(bits(MuxForm::Correlated), 4984);
     assert_eq!(bits(MuxForm::Plain), 5048);
     assert_eq!(relu_cost(64, field, iknp(7), Precision::Full, MuxForm::Plain).unwrap().rounds, 8);

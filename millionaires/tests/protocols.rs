@@ -161,6 +161,9 @@ fn millionaires_cost_is_the_papers_or_below() {
     let _ = scan.map(|(l, m, bits)| assert_eq!(cost(l, m).0, bits, "l {l} m {m}"));
     let scan = [(36, 4, 4280), (36, 6, 3240), (36, 7, 3240)];
     let _ = scan.map(|(l, m, bits)| assert_eq!(cost(l, m).0, bits, "l {l} m {m}"));
+    // A long digit where its messages are short and a single bit above it: 6 + 6 + 1 and 7 + 1 bits, where equal digits
+    // take 864 and 560 bits beside the triples.
+    assert_eq!((cost(13, 6).0, cost(8, 7).0), (836 + 2 * 148, 516 + 148));
 }
 
 /// A comparison over silent OT, without expansion: bits, correlated OTs and rounds.

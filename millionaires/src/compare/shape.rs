@@ -36,6 +36,23 @@ impl Leaf {
         self.bits_each() * self.jobs as u32
     }
 
+    /// So many messages of leaves like this one.
+    fn messages(self, group: usize, count: usize, ot: OtKind) -> Messages {
+        let (log_n, bits) = (self.width, self.message_bits());
+        Messages { group, count, log_n, bits, first: First::of_shares(ot, log_n, bits) }
+    }
+
+    /// Bits on the wire, in both directions.
+    fn sent_bits(self, ot: OtKind) -> usize {
+        let extension = match (ot, self.width) {
+            (OtKind::Silent, width) => width as usize,
+            (OtKind::Iknp, 1) => 128,
+            (OtKind::Iknp, _) => 256,
+        };
+        // Eight take as many bytes as one takes bits.
+        extension + self.messages(0, 8, ot).wire_len()
+    }
+
     pub(super) fn digit(self, value: u64) -> u64 {
         (value >> self.shift) & (u64::MAX >> (64 - self.width))
     }
@@ -46,22 +63,32 @@ impl Leaf {
     }
 }
 
-/// Widths of the ceil(bits / radix) digits, lowest first. They are as equal as can be, because a leaf grows with
+/// The leaves of a comparison, or of twins, whose digits are so wide, lowest first.
+fn leaves(job: usize, jobs: usize, relation: Relation, widths: &[u32]) -> Vec<Leaf> {
+    let mut shift = 0;
+    let leaf = |&width: &u32| {
+        let relation = match relation {
+            Relation::Greater if shift > 0 => Relation::GreaterAndEqual,
+            other => other,
+        };
+        let leaf = Leaf { job, jobs, shift, width, relation };
+        shift += width;
+        leaf
+    };
+    widths.iter().map(leaf).collect()
+}
+
+/// The ceil(bits / radix) digits of a comparison, or of twins. They are as equal as can be, because a leaf grows with
 /// 2^width, and the wider ones are the lowest, whose messages are shorter. Only where it is cheaper all are of `radix` bits but
 /// for the top one: with IKNP, if that is a single bit, whose OT is half as long as any other.
-fn widths(bits: u32, radix: u32, ot: OtKind) -> Vec<u32> {
+fn digits(job: usize, jobs: usize, comparison: &Comparison, radix: u32, ot: OtKind) -> Vec<Leaf> {
+    let &Comparison { bits, relation, .. } = comparison;
     let digits = bits.div_ceil(radix);
-    let equal = (0..digits).map(|j| bits / digits + u32::from(j < bits % digits)).collect();
-    let ragged = (0..digits).map(|j| radix.min(bits - j * radix)).collect();
-    let leaf_bits = |&width: &u32| {
-        let extension = match (ot, width) {
-            (OtKind::Silent, width) => width,
-            (OtKind::Iknp, 1) => 128,
-            (OtKind::Iknp, _) => 256,
-        };
-        extension + (2 << width)
-    };
-    let cost = |widths: &Vec<u32>| widths.iter().map(leaf_bits).sum::<u32>();
+    let equal: Vec<u32> =
+        (0..digits).map(|j| bits / digits + u32::from(j < bits % digits)).collect();
+    let ragged: Vec<u32> = (0..digits).map(|j| radix.min(bits - j * radix)).collect();
+    let [equal, ragged] = [equal, ragged].map(|widths| leaves(job, jobs, relation, &widths));
+    let cost = |leaves: &[Leaf]| leaves.iter().map(|leaf| leaf.sent_bits(ot)).sum::<usize>();
     if cost(&ragged) < cost(&equal) { ragged } else { equal }
 }
 
@@ -88,9 +115,7 @@ impl Shape {
             if !(1..=64).contains(&comparison.bits) {
                 return Err(Error::misuse(format!("comparison of {} bits", comparison.bits)));
             }
-            let twins = jobs.get(job + 1).is_some_and(|next| next.twin);
-            let widths = widths(comparison.bits, radix, ot);
-            shape.add_tree(widths.len(), comparison.relation);
+            shape.add_tree(comparison.bits.div_ceil(radix) as usize, comparison.relation);
             if comparison.twin {
                 let fits = |first: &Comparison| Comparison { twin: true, ..*first } == *comparison;
                 match job.checked_sub(1).map(|before| jobs[before]) {
@@ -98,20 +123,11 @@ impl Shape {
                     _ => return Err(Error::misuse("a twin of no comparison like it")),
                 }
             }
-            let mut shift = 0;
-            for width in widths {
-                shape.add_leaf(Leaf {
-                    job,
-                    jobs: if twins { 2 } else { 1 },
-                    shift,
-                    width,
-                    relation: match comparison.relation {
-                        Relation::Greater if shift > 0 => Relation::GreaterAndEqual,
-                        other => other,
-                    },
-                });
-                shift += width;
-            }
+            let twins = jobs.get(job + 1).is_some_and(|next| next.twin);
+            let served = if twins { 2 } else { 1 };
+            digits(job, served, comparison, radix, ot)
+                .into_iter()
+                .for_each(|leaf| shape.add_leaf(leaf));
         }
         Ok(shape)
     }
@@ -177,9 +193,7 @@ impl Shape {
     /// The messages of the leaves, group by group.
     pub(super) fn messages(&self, n: usize) -> impl Iterator<Item = (&Vec<Leaf>, Messages)> {
         self.leaves.iter().enumerate().map(move |(group, leaves)| {
-            let (log_n, bits) = (leaves[0].width, leaves[0].message_bits());
-            let first = First::of_shares(self.ot, log_n, bits);
-            (leaves, Messages { group, count: leaves.len() * n, log_n, bits, first })
+            (leaves, leaves[0].messages(group, leaves.len() * n, self.ot))
         })
     }
 

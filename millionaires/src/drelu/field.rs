@@ -14,7 +14,7 @@
 //! leader knows, that is u xor ((wrap xor u xor 1) and (d xor u)): one AND of shared bits, lambda + 20 bits and one
 //! round. (CrypTFlow2 has a 1-of-4 OT there, 2 lambda + 4 bits and two rounds.)
 //!
-//! **Cost** with IKNP, 32-bit n, m = 7: 4792 bits; 3 + ceil(log2 q) rounds with q digits of
+//! **Cost** with IKNP, 32-bit n, m = 7: 4664 bits; 3 + ceil(log2 q) rounds with q digits of
 //! ceil(log2 n) + 1 bits.
 
 use super::{Precision, SignDomain};
