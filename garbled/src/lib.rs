@@ -25,7 +25,8 @@
 //! cost nothing: the label of 0 is the active one, xor Delta if the bit is 1.
 //!
 //! **Who learns what.** Semi-honest parties learn nothing but their shares. A party's roles alternate
-//! from chunk to chunk, so that both directions of the link carry tables; that favours the baseline.
+//! from chunk to chunk, and a batch of more than 2 MiB of OT rows and tables is cut, so that both directions of the
+//! link carry them; that favours the baseline.
 
 pub mod ahead;
 pub mod circuit;

@@ -37,7 +37,7 @@ impl Garbling<'_> {
 
     /// Products commute: who garbles enters its own number first.
     fn multiply(&mut self, circuit: &Circuit, bits: u32, own: &[u64]) -> Result<Elements> {
-        let plan = plan(own.len(), circuit);
+        let plan = plan(own.len(), circuit, self.gates());
         let call = self.next_call();
         let parts = self.peer().map_chunks(&plan, |lane, range| {
             let n = range.len();

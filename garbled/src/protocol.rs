@@ -178,7 +178,7 @@ impl<'p> Garbling<'p> {
             return Err(Error::invalid("value", expected, format!("a longer one at {at}")));
         }
         let circuit = comparison(bits);
-        let plan = plan(values.len(), &circuit);
+        let plan = plan(values.len(), &circuit, self.gates);
         let call = self.next_call();
         self.peer.map_bits(&plan, |lane, range| {
             let n = range.len();
@@ -254,7 +254,7 @@ impl<'p> Garbling<'p> {
     fn run<D: Domain>(&mut self, gadget: &dyn Gadget, x: &Shares<D>) -> Result<Shares<D>> {
         let domain = x.domain();
         let circuit = gadget.circuit();
-        let plan = plan(x.len(), circuit);
+        let plan = plan(x.len(), circuit, self.gates);
         let call = self.next_call();
         self.peer.map_shares(&plan, domain, |lane, range| {
             let batch = call.batch(circuit, &range);
@@ -278,7 +278,7 @@ fn garbler<D: Domain>(
     let inputs = planes(&words, gadget.widths());
     let Garbled { colours, masks } = garble(lane, batch, &inputs)?;
     if gadget.decoded() {
-        send_decoding(lane, batch.n, &colours)?;
+        send_colours(lane, batch.n, &colours)?;
         return Ok(entered.shares);
     }
     let mut shares = values(&masks, domain.bits(), batch.n);
@@ -298,12 +298,12 @@ fn evaluator<D: Domain>(
     if !gadget.decoded() {
         return Ok(values(&out, domain.bits(), batch.n));
     }
-    let decoding = recv_decoding(lane, batch)?;
+    let decoding = recv_colours(lane, batch)?;
     decode(lane, domain, batch.n, &decoding, &mut out)
 }
 
-/// Sends the colours of the outputs.
-pub(crate) fn send_decoding(lane: &mut Lane, n: usize, colours: &[u64]) -> Result<()> {
+/// Sends colours of the outputs: those of 0, or those that an evaluation ended with.
+pub(crate) fn send_colours(lane: &mut Lane, n: usize, colours: &[u64]) -> Result<()> {
     let mut decoding = Bits::default();
     for plane in colours.chunks_exact(n.div_ceil(TILE).max(1)) {
         decoding.extend(&Bits::from_words(n, plane.to_vec())?);
@@ -311,8 +311,8 @@ pub(crate) fn send_decoding(lane: &mut Lane, n: usize, colours: &[u64]) -> Resul
     lane.stream.send_with(decoding.wire_len(), |out| decoding.write(out))
 }
 
-/// Receives what [`send_decoding`] sends.
-pub(crate) fn recv_decoding(lane: &mut Lane, batch: &Batch<'_>) -> Result<Bits> {
+/// Receives what [`send_colours`] sends.
+pub(crate) fn recv_colours(lane: &mut Lane, batch: &Batch<'_>) -> Result<Bits> {
     let len = batch.circuit.outputs() * batch.n;
     let frame = lane.stream.recv("colours of the output", len.div_ceil(8))?;
     Bits::read(len, &frame)
@@ -360,9 +360,12 @@ pub(crate) fn values(planes: &[u64], bits: u32, n: usize) -> Elements {
     out
 }
 
-pub(crate) fn plan(n: usize, circuit: &Circuit) -> Plan {
-    // The rows of the OTs; tables are made and used a tile at a time.
-    Plan::new(n, Load::held(16 * circuit.evaluator_inputs()))
+/// How a batch is cut: by its work, which is the rows of the OTs and the tables, so that both directions of the link
+/// carry these as soon as it pays; and by what is held, which is the rows. Tables are made and used a tile at a time.
+pub(crate) fn plan(n: usize, circuit: &Circuit, gates: Gates) -> Plan {
+    let held = 16 * circuit.evaluator_inputs();
+    let tables = (gates.table_bytes(TILE) * circuit.ands()).div_ceil(TILE);
+    Plan::new(n, Load { rows: held + tables, held })
 }
 
 fn check_bits(bits: u32) -> Result<()> {
@@ -390,7 +393,7 @@ pub(crate) fn circuit_cost(
     Scheme { gates, ot }: Scheme,
     decoded: usize,
 ) -> Cost {
-    plan(n, circuit).cost(|n, garbler| {
+    plan(n, circuit, gates).cost(|n, garbler| {
         let inputs = n * circuit.evaluator_inputs();
         let bits = 128 * inputs as u64 + 8 * (gates.bytes(n) * circuit.ands()) as u64;
         let mut cost = ot.cot_cost(inputs, garbler.peer())

@@ -399,3 +399,15 @@ fn a_peer_with_other_gates_is_noticed() {
     });
     assert!(run.is_err());
 }
+
+/// Tables are the work: 2^12 ReLUs have 12 MiB of them, and no party waits while the other sends all of it.
+#[test]
+fn both_directions_carry_tables() {
+    let (ring, n) = (Ring::new(32).unwrap(), 1 << 12);
+    for scheme in SCHEMES {
+        let cost = relu_cost(n, ring, scheme);
+        assert_eq!((cost.server_to_client, cost.rounds), (cost.client_to_server, 2), "{scheme:?}");
+    }
+    let few = relu_cost(1 << 8, ring, OtKind::Silent);
+    assert!(few.server_to_client < few.client_to_server / 10, "{few:?}");
+}
