@@ -48,11 +48,13 @@ pub struct Once {
     pub products: f64,
     /// CPU seconds of the whole command: both parties, compiling and the cleartext run.
     pub cpu: f64,
-    /// Payload both ways.
+    /// Payload both ways, set-up and all.
     pub bytes: u64,
+    /// What of it is the set-up: handshake, public program, base OT, keys.
+    pub setup_bytes: u64,
     /// Payload of products.
     pub product_bytes: u64,
-    /// The longest chain of dependent messages.
+    /// The longest chain of dependent messages after the set-up.
     pub rounds: u32,
     /// Resident memory of server and client at its peak.
     pub peak_rss: [u64; 2],
@@ -108,6 +110,7 @@ pub fn once(program: &str, run: &Run) -> Result<Once> {
         products: products().map(|layer| layer.seconds).sum(),
         cpu,
         bytes: report.bytes.total,
+        setup_bytes: report.bytes.setup,
         product_bytes: products().map(|layer| layer.bytes).sum(),
         rounds: report.rounds,
         peak_rss: [report.peak_rss_bytes.server, report.peak_rss_bytes.client]

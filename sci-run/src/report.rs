@@ -55,7 +55,7 @@ pub struct Report {
     pub seconds: Seconds,
     /// Payload.
     pub bytes: Bytes,
-    /// The longest chain of dependent messages.
+    /// The longest chain of dependent messages of the offline and online phases.
     pub rounds: u32,
     /// Resident memory at its peak.
     pub peak_rss_bytes: PeakRss,
@@ -128,7 +128,7 @@ pub struct Seconds {
     pub total: f64,
 }
 
-/// Payload bytes of the offline and online phases.
+/// Payload bytes of everything, as [`Seconds::total`] is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     /// From client to server.
@@ -137,6 +137,9 @@ pub struct Bytes {
     pub server_to_client: u64,
     /// Both.
     pub total: u64,
+    /// What of it, both ways, is the set-up, once a session: handshake, public program, base OT, keys.
+    #[serde(default)]
+    pub setup: u64,
 }
 
 /// Each party knows its own.

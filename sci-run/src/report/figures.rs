@@ -3,7 +3,7 @@
 use super::{Bytes, Layer, PeakRss, Report, SCHEMA, Seconds};
 use crate::parameters::{self, Offered};
 use athos::PublicProgram;
-use sci_core::session::{Phase, Stats};
+use sci_core::session::{Phase, Stats, Totals};
 use sci_core::{AnyDomain, Domain, Party};
 use std::fmt::Write;
 use std::time::Duration;
@@ -50,17 +50,17 @@ impl Figures<'_> {
             peak_rss_bytes: PeakRss::default(),
             layers: layers(stats),
         };
-        let (mut sent, mut received) = (0, 0);
-        for part in [stats.phase(Phase::Offline), stats.phase(Phase::Online), &stats.outside] {
-            sent += part.bytes_sent;
-            received += part.bytes_received;
-            report.rounds += part.rounds;
-        }
+        let work = [stats.phase(Phase::Offline), stats.phase(Phase::Online), &stats.outside];
+        report.rounds = work.iter().map(|part| part.rounds).sum();
+        let [setup, work] = [[&stats.handshake, stats.phase(Phase::Setup)].as_slice(), &work]
+            .map(sent_and_received);
+        let (sent, received) = (setup.0 + work.0, setup.1 + work.1);
         let (client_to_server, server_to_client) = match self.party {
             Party::Server => (received, sent),
             Party::Client => (sent, received),
         };
-        report.bytes = Bytes { client_to_server, server_to_client, total: sent + received };
+        let (total, setup) = (sent + received, setup.0 + setup.1);
+        report.bytes = Bytes { client_to_server, server_to_client, total, setup };
         let own = match self.party {
             Party::Server => &mut report.peak_rss_bytes.server,
             Party::Client => &mut report.peak_rss_bytes.client,
@@ -78,6 +78,11 @@ impl Figures<'_> {
         let online = stats.phase(Phase::Online).seconds + stats.outside.seconds;
         Seconds { setup, offline, online, total: setup + offline + online }
     }
+}
+
+fn sent_and_received(parts: &[&Totals]) -> (u64, u64) {
+    let sum = |of: fn(&Totals) -> u64| parts.iter().map(|part| of(part)).sum();
+    (sum(|part| part.bytes_sent), sum(|part| part.bytes_received))
 }
 
 /// Offline and online of the same operation are one row.

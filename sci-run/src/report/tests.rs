@@ -30,7 +30,7 @@ fn report() -> Report {
         }]),
         bitwise_equal: Some(false),
         seconds: Seconds { setup: 1.0, offline: 0.0, online: 2.0, total: 3.0 },
-        bytes: Bytes { client_to_server: 1, server_to_client: 2048, total: 2049 },
+        bytes: Bytes { client_to_server: 1, server_to_client: 2048, total: 2049, setup: 1 },
         rounds: 4,
         peak_rss_bytes: PeakRss { server: None, client: Some(1 << 20) },
         layers: vec![layer("conv|1", 7), layer("a,b", 8)],

@@ -101,10 +101,11 @@ fn figures(report: &Report, to: &mut dyn Write) -> io::Result<()> {
     let bytes = &report.bytes;
     writeln!(
         to,
-        "bytes    {} ({} client to server, {} server to client)",
+        "bytes    {} ({} client to server, {} server to client; set-up {} of it)",
         human_bytes(bytes.total),
         human_bytes(bytes.client_to_server),
-        human_bytes(bytes.server_to_client)
+        human_bytes(bytes.server_to_client),
+        human_bytes(bytes.setup)
     )?;
     writeln!(to, "rounds   {}", report.rounds)?;
     let memory =
