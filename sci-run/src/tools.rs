@@ -103,13 +103,18 @@ pub fn inspect(inspect: &Inspect, json: bool) -> Result<()> {
 
 /// Lists what can be compiled.
 pub fn ops(json: bool) {
-    let mut operators: Vec<&str> = athos::frontend::onnx::operators().collect();
-    operators.sort_unstable();
+    let mut onnx: Vec<&str> = athos::frontend::onnx::operators().collect();
+    let mut tensorflow: Vec<&str> = athos::frontend::tensorflow::operators().collect();
+    onnx.sort_unstable();
+    tensorflow.sort_unstable();
     if json {
-        let object = serde_json::json!({"schema": crate::report::SCHEMA, "operators": operators});
+        let schema = crate::report::SCHEMA;
+        let object = serde_json::json!({"schema": schema, "onnx": onnx, "tensorflow": tensorflow});
         return print(format!("{object}\n").as_bytes());
     }
-    print((operators.join("\n") + "\n").as_bytes());
+    for (format, operators) in [("ONNX", onnx), ("TensorFlow", tensorflow)] {
+        print(format!("{format}:\n  {}\n", operators.join("\n  ")).as_bytes());
+    }
 }
 
 fn summary(public: &athos::PublicProgram) -> Result<Summary> {

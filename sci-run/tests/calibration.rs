@@ -176,4 +176,12 @@ fn the_program_is_printed_after_every_stage() {
     let stages = ["fold-affine", "switch-relu-max-pool", "remove-dead-code"];
     assert!(stages.iter().all(|stage| !after(stage).is_empty()));
     run(&["compile", "digits", "--dump-after", "polish"]).failed(2, &["polish", "read", "narrow"]);
+    for form in [["--dump-after", "read"], ["--emit", "llil"]] {
+        let refused = run(&[["compile", "digits"], form, ["--json", "-v"]].concat());
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        assert!(
+            refused.json()["error"]["message"].as_str().unwrap().contains("text"),
+            "{refused:?}"
+        );
+    }
 }

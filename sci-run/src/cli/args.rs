@@ -25,7 +25,7 @@ pub(super) enum CommandArgs {
     Serve(ServeArgs),
     /// Ask a server for predictions; the public program comes with the handshake.
     Infer(InferArgs),
-    /// Turn an ONNX model into a program file.
+    /// Turn a model, ONNX or TensorFlow, into a program file.
     Compile(CompileArgs),
     /// Show what is public about a model or program file.
     Inspect(InspectArgs),

@@ -119,6 +119,11 @@ pub(super) fn compile(args: args::CompileArgs) -> Result<Compile> {
         let cause = "--calibrate narrows the finished program: it does not go with this form";
         return Err(Failure::usage(cause).hint("--emit llil shows the narrowed program"));
     }
+    let prints = !matches!(target, CompileTarget::File(_) | CompileTarget::Cost);
+    if args.console.json && prints {
+        let cause = "--json: a form of the program is printed as text alone";
+        return Err(Failure::usage(cause).hint("--emit cost, or a program file, has a JSON object"));
+    }
     if let (Source::File(from), CompileTarget::File(to)) = (&model, &target)
         && from == to
     {
