@@ -40,6 +40,15 @@ pub struct Line {
     pub x: Option<f64>,
 }
 
+/// Whose a figure is if not CrypTFlow2's, which calls its own protocols ours, SCI_OT or SCI_HE.
+fn whose<'a>(table: &str, protocol: &'a str) -> &'a str {
+    match protocol {
+        "Delphi" | "Cheetah" => protocol,
+        _ if table.starts_with("cryptflow ") => "CrypTFlow",
+        _ => "",
+    }
+}
+
 impl Line {
     /// With the paper's figure, if there is one.
     #[must_use]
@@ -47,10 +56,7 @@ impl Line {
         if let Some(figure) = paper::find(table, case, protocol, &self.link, &self.metric) {
             self.paper = Some(figure.value);
             self.paper_mark = figure.source.mark().into();
-            // CrypTFlow2 calls its own protocols ours, SCI_OT or SCI_HE; a system of another name is that one.
-            if protocol.contains("Cheetah") {
-                self.paper_of = protocol.into();
-            }
+            self.paper_of = whose(table, protocol).into();
         }
         self
     }
@@ -253,6 +259,19 @@ mod tests {
         assert!(file.is_marked(Source::Recollected) && !file.is_marked(Source::Checked));
         let json = serde_json::to_string(&file).unwrap();
         assert_eq!(serde_json::from_str::<ResultFile>(&json).unwrap(), file);
+    }
+
+    #[test]
+    fn a_figure_of_another_paper_says_whose_it_is() {
+        let line = Line { metric: "seconds".into(), link: "lan".into(), ..Line::default() };
+        let of = |table: &str, case: &str, protocol: &str| {
+            let line = line.clone().beside_paper(table, case, protocol);
+            (line.paper.is_some(), line.paper_of)
+        };
+        assert_eq!(of("table5", "MiniONN", "Delphi"), (true, "Delphi".into()));
+        assert_eq!(of("table5", "MiniONN", "ours"), (true, String::new()));
+        assert_eq!(of("cryptflow table7", "LogReg", "2PC"), (true, "CrypTFlow".into()));
+        assert_eq!(of("table5", "nothing", "Delphi"), (false, String::new()));
     }
 
     #[test]

@@ -132,11 +132,9 @@ impl Suite {
         if self.mode == Mode::Default {
             self.criterion.final_summary();
         }
-        let before = self.kept().join("seconds");
-        // What is kept is of the papers' sizes: no other run may count or remove it.
-        let paper = self.mode == Mode::Paper;
+        let before = self.kept().map(|directory| directory.join("seconds"));
         let earlier =
-            paper.then(|| fs::read_to_string(&before).ok()?.parse::<f64>().ok()).flatten();
+            before.as_ref().and_then(|before| fs::read_to_string(before).ok()?.parse::<f64>().ok());
         let seconds = self.start.elapsed().as_secs_f64() + earlier.unwrap_or(0.0);
         let file = ResultFile {
             schema: SCHEMA,
@@ -152,10 +150,10 @@ impl Suite {
         };
         let directory = self.results();
         write_all(&directory, &file, &self.table)?;
-        if self.cut_short {
-            write(&before, &seconds.to_string())?;
-        } else if paper {
-            let _ = fs::remove_dir_all(self.progress());
+        match before {
+            Some(before) if self.cut_short => write(&before, &seconds.to_string())?,
+            Some(_) => drop(fs::remove_dir_all(self.progress())),
+            None => {}
         }
         eprintln!("{}: {seconds:.0} s, written to {}", self.table.name, directory.display());
         Ok(())
@@ -176,12 +174,15 @@ impl Suite {
         workspace.join("target/sci-bench/progress").join(self.table.name)
     }
 
-    /// What a run of this commit finds of one before it, if that was interrupted or cut short.
-    fn kept(&self) -> PathBuf {
-        self.progress().join(commit().replace('+', "_changed"))
+    /// What a run of this commit finds of one before it, if that was interrupted or cut short: of the papers' sizes
+    /// alone, and not where files were changed since, which no name tells apart.
+    fn kept(&self) -> Option<PathBuf> {
+        let commit = commit();
+        let whole = self.mode == Mode::Paper && !commit.ends_with('+');
+        whole.then(|| self.progress().join(commit))
     }
 
-    /// What was measured before for `key`, or what `measure` measures; kept in paper mode.
+    /// What was measured before for `key`, or what `measure` measures; kept where [`Suite::kept`] says.
     pub(crate) fn resumable<T: Serialize + DeserializeOwned>(
         &mut self,
         key: &str,
@@ -190,11 +191,8 @@ impl Suite {
         self.measured += 1;
         let seconds = self.start.elapsed().as_secs();
         eprintln!("{} [{}, {seconds} s]: {key}", self.table.name, self.measured);
-        if self.mode != Mode::Paper {
-            return measure(self);
-        }
+        let Some(directory) = self.kept() else { return measure(self) };
         let name: String = key.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        let directory = self.kept();
         let path = directory.join(format!("{name}.json"));
         let kept = fs::read_to_string(&path).ok();
         if let Some(kept) = kept.and_then(|text| serde_json::from_str(&text).ok()) {

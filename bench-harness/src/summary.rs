@@ -11,14 +11,16 @@ Written by `cargo bench -p bench-harness`; do not edit. Each table is also there
 loopback. Links are shaped in process, in each direction by itself: bytes leave at the given rate and arrive half a \
 round trip later (`lan` 377 MB/s and 0.3 ms, `wan` 40 MB/s and 80 ms, `lan-cheetah` 375 MB/s and 0.3 ms, \
 `wan-cheetah` 50 MB/s and 40 ms; MB = 10^6 bytes). `bench-harness/scripts/netem_check.py` holds this against links \
-that the kernel shapes: [netem_check.md](netem_check.md). Payload and rounds are measured, and every run is held \
-equal to the formulas. Bits of silent OT include its corrections, not its expansion, which has a line of its own; \
-times include everything after the set-up.\n\
+that the kernel shapes: [netem_check.md](netem_check.md). Payload and rounds are measured, and every run of a layer \
+is held equal to the formulas; every run of a network is held equal to cleartext, bit by bit. Bits of silent OT include \
+its corrections, not its expansion, which has a line of its own. Times of layers are those after the set-up. Silent OT \
+fills its stocks in bursts: where a run takes less than a stock, the median is a run without one, the greatest one with \
+it if there was any, and the bits of the expansion are a mean.\n\
 * **paper** is CrypTFlow2's own figure, on two machines with four 3.7 GHz cores each, where no other system is named. \
 Unmarked figures were read in the paper; (r) marks what is recollected and agrees with a formula, (R) what is only \
 recollected, (c) what was counted in the authors' programs.\n\
 * **GC, same run** is our half-gates implementation with OT by IKNP, the papers' baseline, measured beside it. Tables 1 to \
-3 have the smallest garbled circuits known too, three halves with silent OT.\n\
+3 have the smallest garbled circuits from symmetric primitives too, three halves with silent OT.\n\
 * Ratios above 1 mean that the measured protocol is ahead. * marks what is extrapolated from a stated sample or \
 follows from the formulas.\n\n";
 

@@ -15,7 +15,7 @@ pub const TABLE: Table = Table {
          paper has 7, 7, 7, 7 and 3, and that the sign over Z_n ends in an AND, not in a 1-of-4 OT.",
         "Garbled circuits over Z_2^l are as large as the paper's formula 8 lambda l - 4 lambda says; over Z_n our \
          circuit is smaller than the paper's 18 lambda eta - 6 lambda. Three halves (Rosulek, Roy, CRYPTO 2021), with \
-         197 bits an AND gate where half-gates have 256, are the smallest garbled circuits known.",
+         197 bits an AND gate where half-gates have 256, are the smallest garbled circuits from symmetric primitives.",
     ],
     run: |suite| {
         let n = suite.mode().pick(64, 1 << 13, 1 << 20);

@@ -39,7 +39,7 @@ pub const TABLE: Table = Table {
          garbled ReLU over such a Z_n, its paper's figure is Delphi's.",
         "`ours, IKNP` are the paper's protocols, a ReLU and then a truncation; with one comparison, the carry that the \
          truncation needs is read from what ReLU compares.",
-        "Times marked * are those of a sample of 2^14 elements, multiplied up. All work is counted, offline and online \
+        "Figures marked * are those of a sample of 2^14 elements, multiplied up. All work is counted, offline and online \
          together; table 6 has it by phase.",
     ],
     run,
@@ -81,7 +81,7 @@ fn run(suite: &mut Suite) -> Result<Vec<Line>> {
                 ..line("seconds", sum(&|part| part.spread(|s| s.seconds).0))
             };
             let bytes = sum(&|part| part.bytes() as f64 + part.expansion());
-            let gib = line("GiB", bytes / f64::from(1 << 30));
+            let gib = Line { extrapolated: times, ..line("GiB", bytes / f64::from(1 << 30)) };
             lines.extend([time, gib].map(|l| l.beside_paper("table5", network, in_paper)));
         }
     }

@@ -111,6 +111,7 @@ impl Whole {
 
     fn gib(&self, metric: &str, of: impl Fn(&Measurement) -> f64) -> Line {
         let bytes: f64 = self.parts.iter().map(of).sum();
-        self.line(metric, bytes * self.times / f64::from(1 << 30))
+        let gib = self.line(metric, bytes * self.times / f64::from(1 << 30));
+        Line { extrapolated: self.times, ..gib }
     }
 }

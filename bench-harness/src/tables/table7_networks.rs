@@ -14,8 +14,9 @@ pub const TABLE: Table = Table {
     title: "Table 7: whole networks",
     notes: &[
         "Each run is the program itself: two processes, all phases, and the outputs must equal the cleartext run bit by \
-         bit. Seconds and traffic are those of one input, set-up included; CPU seconds are those of the whole command, \
-         which also compiles the model and runs it in cleartext; peak memory is each party's.",
+         bit. Seconds and traffic are those of one input, set-up included (handshake, public program, base OT, keys of \
+         lattice encryption; `set-up MiB` is its part of the traffic); rounds are those after it. CPU seconds are those of \
+         the whole command, which also compiles the model and runs it in cleartext; peak memory is each party's.",
         "MiniONN and ResNet32 come from the files below `SCI_MODELS_DIR` if they are there; all else is from the zoo: the \
          same architecture with random weights, on a random input. Neither time nor traffic depends on the values. \
          SqueezeNet is version 1.1, whose counts are those of the papers' programs (2,033,480 ReLUs, 352,540,352 \
@@ -28,8 +29,8 @@ pub const TABLE: Table = Table {
          Cheetah, whose results are off by one at times.",
         "`ot` is run as a whole for smaller networks and for SqueezeNet. For ResNet50 and DenseNet121 it is marked *: the second and then every fortieth convolution of the network is run by OT, as a \
          network of its own; their seconds a byte times the bytes of all products are the time of the products, to which \
-         the time of everything else in the runs of `he` is added. Traffic and rounds follow from the formulas, which \
-         tests hold equal to what is sent.",
+         the time of everything else in the runs of `he` is added. Traffic (but for handshake and base OT) and rounds follow from \
+         the formulas, which tests hold equal to what is sent.",
     ],
     run,
     plot: Plot::Bars { metric: "seconds", label: "seconds" },
@@ -236,6 +237,7 @@ fn measured_lines(run: &Run, engine: &Engine, figures: &Figures) -> Vec<Line> {
     let mut lines = compared.map(|line| line.beside_paper("table7", &run.name, beside)).to_vec();
     // These do not depend on the link.
     if matches!(run.link, "lan" | "lan-cheetah") && !cheetah {
+        lines.push(line("set-up MiB", first.setup_bytes as f64 / MIB));
         lines.push(timed("CPU s, both parties and the check", |once| once.cpu));
         for (i, party) in ["server", "client"].into_iter().enumerate() {
             let peak = figures.runs.iter().map(|once| once.peak_rss[i]).max().unwrap_or(0);
@@ -281,7 +283,7 @@ fn extrapolated_lines(
     // All of it: what a layer sends may leave after its span has ended.
     let products: f64 = sample.iter().map(|layer| layer.spread(|once| once.seconds).0).sum();
     let runs = sample.iter().map(|layer| layer.runs.len()).min().unwrap_or(0);
-    let traffic = (prediction.payload + prediction.expansion) as f64;
+    let traffic = (prediction.payload + prediction.expansion + prediction.keys) as f64;
     let lines = [
         Line { runs, ..line(name, OT.2, link, "seconds", products * times + rest) },
         line(name, OT.2, link, "GiB", traffic / GIB),
