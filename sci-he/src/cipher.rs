@@ -66,7 +66,8 @@ impl<D: Domain> Context<D> {
     /// Builds the tables.
     ///
     /// # Errors
-    /// [`Error::Misuse`] if the primes of `params` have no transform, which [`Params`] excludes.
+    /// [`Error::Misuse`] if the primes of `params` have no transform or divide the plaintext modulus, which
+    /// [`Params`] excludes.
     pub fn new(params: Params<D>) -> Result<Self> {
         let (n, domain) = (params.degree(), params.domain());
         let primes = params.primes();
@@ -75,10 +76,14 @@ impl<D: Domain> Context<D> {
         let moduli = primes.iter().enumerate().map(|(i, &p)| {
             let m = Modulus::new(p, n)
                 .ok_or_else(|| Error::misuse(format!("{p} has no transform of size {n}")))?;
+            let t = residue(domain.modulus(), p);
+            if t == 0 {
+                return Err(Error::misuse(format!("{p} divides the plaintext modulus")));
+            }
             Ok(Constants {
                 one: m.scaler(1),
                 two64: m.scaler(residue(1 << 64, p)),
-                inverse_t: m.scaler(m.invert(residue(domain.modulus(), p))),
+                inverse_t: m.scaler(m.invert(t)),
                 inverse_n: m.scaler(m.invert(residue(n as u128, p))),
                 cofactor: m.scaler(m.invert(convert::cofactor(primes, i))),
                 half_flood: residue(half_flood, p),

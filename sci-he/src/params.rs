@@ -256,7 +256,7 @@ impl<D: Domain> Params<D> {
         self.degree
     }
 
-    /// The primes whose product is q, each 1 mod 2N and below 2^28.
+    /// The primes whose product is q, each 1 mod 2N, below 2^28 and no factor of t.
     pub fn primes(&self) -> &[u32] {
         &self.primes
     }
@@ -388,7 +388,7 @@ fn choices<D: Domain>(demand: Demand<D>, degree: usize, limit: u32, levels: u32)
     let floor = t.log2() + (2.0 * least.reach()).log2();
     for count in (floor as u32).div_ceil(PRIME_BITS)..=limit.div_ceil(PRIME_BITS) {
         let bits = (count * PRIME_BITS).min(limit);
-        let Some(primes) = primes::of_bits(bits, degree) else { continue };
+        let Some(primes) = primes::of_bits(bits, degree, demand.domain.modulus()) else { continue };
         let log2_q = primes::log2_product(&primes);
         let mut choices = Vec::new();
         for request_bits in (bits.saturating_sub(MAX_DROPPED)..=bits + 2).rev() {

@@ -228,6 +228,25 @@ fn single_weights_of_any_length_multiply_exactly() {
     }
 }
 
+/// Moduli that a prime of the requests for their neighbours divides.
+#[test]
+fn a_modulus_may_be_a_prime_of_requests_or_a_multiple() {
+    let window = Window::new([1, 3, 3]).with_pads([0, 1, 1], [0, 1, 1]);
+    for n in [268_369_921, 3 * 268_369_921, 268_369_921 * 268_369_920] {
+        let field = Field::new(n).unwrap();
+        check(field, spec([5, 4, 1], [1, 12, 12], window), 100, Privacy::default(), 6);
+        // Packed responses, and products by single weights.
+        check(field, spec([16, 64, 1], [1, 7, 7], window), 100, Privacy::default(), 7);
+        check(
+            field,
+            spec([3, 11, 1], [1, 56, 56], Window::new([1; 3])),
+            100,
+            Privacy::default(),
+            8,
+        );
+    }
+}
+
 /// A session with everything: setup, two layers with one key, measured payload and rounds.
 #[test]
 fn fully_connected_over_a_stream_at_the_cost_stated() {

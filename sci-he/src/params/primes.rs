@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 /// The widest prime of the packing base.
 const PACKING_BITS: u32 = 31;
 
-/// More than the widest modulus of the security table has of one width.
+/// More than the widest modulus of the security table has of one width, and the three that a plaintext
+/// modulus of up to 2^64 may have as factors.
 const MOST: usize = 24;
 
 /// Bits of a canonical residue.
@@ -20,8 +21,8 @@ pub(super) fn log2_product(primes: &[u32]) -> f64 {
 }
 
 /// As few primes as hold `bits` bits together, of nearly equal widths, each the largest of its
-/// width that is not taken.
-pub(super) fn of_bits(bits: u32, degree: usize) -> Option<Vec<u32>> {
+/// width that is not taken and does not divide t: encodings need 1/t modulo each.
+pub(super) fn of_bits(bits: u32, degree: usize, t: u128) -> Option<Vec<u32>> {
     let count = bits.div_ceil(PRIME_BITS);
     let mut primes: Vec<u32> = Vec::new();
     for i in 0..count {
@@ -29,7 +30,8 @@ pub(super) fn of_bits(bits: u32, degree: usize) -> Option<Vec<u32>> {
         if width < 20 {
             return None;
         }
-        let found = *descending(width, degree)?.iter().find(|p| !primes.contains(p))?;
+        let free = |p: &&u32| !primes.contains(p) && !t.is_multiple_of(u128::from(**p));
+        let found = *descending(width, degree)?.iter().find(free)?;
         primes.push(found);
     }
     Some(primes)

@@ -85,3 +85,25 @@ fn the_smallest_degree_is_chosen_and_fields_work() {
     let demand = Demand { domain, weight_bound: 2048, terms: 576, privacy: Privacy::Coefficient };
     assert_eq!(Params::smallest(demand).unwrap().degree(), 4096);
 }
+
+/// 2^28 - 2^16 + 1 and its multiples against moduli that are coprime to every prime of a request.
+#[test]
+fn no_prime_of_a_request_divides_the_plaintext_modulus() {
+    const P: u64 = 268_369_921;
+    let params = |n: u64| {
+        let domain = Field::new(n).unwrap();
+        let wanted = Demand { domain, weight_bound: 100, terms: 9, privacy: Privacy::default() };
+        Params::new(wanted, 8192).unwrap()
+    };
+    let usual = params(P + 2);
+    assert!(usual.primes().contains(&(P as u32)));
+    for n in [P, 3 * P, (P - 1) * P] {
+        let params = params(n);
+        assert!(params.primes().iter().all(|&p| n % u64::from(p) != 0), "{n}");
+        assert!(crate::cipher::Context::new(params).is_ok());
+    }
+    // All else stays: the next prime takes the place.
+    assert_eq!(params(P).primes().len(), usual.primes().len());
+    let forged = Params { primes: usual.primes.clone(), ..params(P) };
+    assert!(matches!(crate::cipher::Context::new(forged), Err(Error::Misuse { .. })));
+}

@@ -61,7 +61,8 @@ impl<D: Domain> Context<D> {
     /// Builds the tables.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the modulus of the slots is not prime.
+    /// [`Error::InvalidInput`] if the modulus of the slots is not prime; [`Error::Misuse`] if it is one of the
+    /// primes, which [`Params`] excludes.
     pub fn new(params: Params<D>) -> Result<Self> {
         let (n, domain) = (params.degree(), params.domain());
         let modulus = match domain.any() {
@@ -291,6 +292,10 @@ impl Prime {
         let m = Modulus::new(p, n)
             .ok_or_else(|| Error::misuse(format!("{p} has no transform of size {n}")))?;
         let residue = |x: u128| (x % u128::from(p)) as u32;
+        let t = residue(params.domain().modulus());
+        if t == 0 {
+            return Err(Error::misuse(format!("{p} divides the plaintext modulus")));
+        }
         let product = |primes: &[u32]| {
             primes.iter().fold(1, |c, &other| mul_mod(c, other.into(), p.into())) as u32
         };
@@ -305,7 +310,7 @@ impl Prime {
             root,
             one: m.scaler(1),
             two64: m.scaler(residue(1 << 64)),
-            inverse_t: m.scaler(m.invert(residue(params.domain().modulus()))),
+            inverse_t: m.scaler(m.invert(t)),
             inverse_n: m.scaler(m.invert(residue(n as u128))),
             cofactor: m.scaler(m.invert(product(&others))),
             special: m.scaler(special),

@@ -140,7 +140,7 @@ impl<D: Domain> Params<D> {
         self.privacy
     }
 
-    /// The primes whose product is q, each 1 mod 2N and below 2^27.
+    /// The primes whose product is q, each 1 mod 2N, below 2^27 and not n.
     pub fn primes(&self) -> &[u32] {
         &self.primes
     }
@@ -280,10 +280,12 @@ fn search<D: Domain>(
     let floor = (t.log2() + flood.width().log2()) as u32;
     // Digits of two primes halve the work and the keys where the security table has room.
     [2, 1].into_iter().find_map(|digit| {
-        let special = largest_primes(PRIME_BITS * digit, degree, &[])?;
+        let special = largest_primes(PRIME_BITS * digit, degree, domain.modulus(), &[])?;
         let mut best: Option<(u32, Params<D>)> = None;
         for bits in floor..floor + 8 {
-            let Some(primes) = largest_primes(bits, degree, &special) else { continue };
+            let Some(primes) = largest_primes(bits, degree, domain.modulus(), &special) else {
+                continue;
+            };
             let primes = balanced(&primes);
             if log2_product(&primes) + log2_product(&special) > f64::from(limit) {
                 break;
@@ -319,8 +321,8 @@ fn balanced(primes: &[u32]) -> Vec<u32> {
 }
 
 /// As few primes as hold `bits` bits together, of nearly equal widths, each the largest of its
-/// width that is not taken.
-fn largest_primes(bits: u32, degree: usize, taken: &[u32]) -> Option<Vec<u32>> {
+/// width that is not taken and does not divide n: encodings need 1/n modulo each.
+fn largest_primes(bits: u32, degree: usize, n: u128, taken: &[u32]) -> Option<Vec<u32>> {
     let count = bits.div_ceil(PRIME_BITS);
     let step = u32::try_from(2 * degree).ok()?;
     let mut primes: Vec<u32> = Vec::new();
@@ -332,7 +334,8 @@ fn largest_primes(bits: u32, degree: usize, taken: &[u32]) -> Option<Vec<u32>> {
         let below = 1u32 << width;
         let found = (1..below / 2 / step)
             .map(|k| below - k * step + 1)
-            .find(|p| is_prime(*p) && !primes.contains(p) && !taken.contains(p))?;
+            .filter(|p| is_prime(*p) && !n.is_multiple_of(u128::from(*p)))
+            .find(|p| !primes.contains(p) && !taken.contains(p))?;
         primes.push(found);
     }
     Some(primes)
@@ -381,6 +384,24 @@ mod tests {
             let domain = Field::new(n).unwrap();
             let params = Params::new(domain, 8192, 22, Privacy::default()).unwrap();
             assert_eq!(params.special().len(), if n < 1 << 38 { 2 } else { 1 }, "{n}");
+        }
+    }
+
+    /// The primes that other moduli take, as plaintext moduli.
+    #[test]
+    fn no_prime_divides_the_plaintext_modulus() {
+        let params = |n: u32| {
+            let domain = Field::new(n.into()).unwrap();
+            Params::new(domain, 8192, 22, Privacy::default()).unwrap()
+        };
+        let usual = params(132_120_577);
+        for &n in usual.primes().iter().chain(usual.special()) {
+            let mut params = params(n);
+            assert!(!params.primes().contains(&n) && !params.special().contains(&n), "{n}");
+            assert!(crate::simd::Context::new(params.clone()).is_ok());
+            params.primes[0] = n;
+            let forged = crate::simd::Context::new(params);
+            assert!(matches!(forged, Err(Error::Misuse { .. })));
         }
     }
 

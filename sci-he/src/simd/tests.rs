@@ -157,6 +157,20 @@ fn square(k: usize, pad: usize) -> Window {
     Window::new([1, k, k]).with_pads([0, pad, pad], [0, pad, pad])
 }
 
+/// The widest primes that requests and keys would take, as plaintext moduli.
+#[test]
+fn a_modulus_may_be_a_prime_of_requests() {
+    for n in [133_857_281, 67_043_329, 33_292_289, 16_760_833] {
+        check(
+            Field::new(n).unwrap(),
+            spec([5, 4, 1], [1, 9, 8], square(3, 1)),
+            100,
+            Privacy::default(),
+            n,
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 10, ..ProptestConfig::default() })]
 
