@@ -146,6 +146,7 @@ mod modulus;
 mod oracle;
 pub mod packing;
 pub mod params;
+mod phases;
 mod pool;
 mod sample;
 pub mod session;

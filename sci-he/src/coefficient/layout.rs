@@ -30,16 +30,9 @@
 //! filter block with channel blocks that share a group are made.
 
 use crate::packing::reversed;
+use crate::phases::Phase;
 use sci_core::geometry::ConvGeometry;
 use std::ops::Range;
-
-/// One residue class of the taps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Phase {
-    shift: [usize; 3],
-    /// Offset and index in the kernel.
-    pub(super) taps: Vec<([usize; 3], usize)>,
-}
 
 /// The layout of one convolution for one ring degree.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -377,24 +370,4 @@ impl Layout {
         }
         (coefficients, outputs)
     }
-}
-
-/// The phases that have a tap, and the largest offset on each axis.
-pub(super) fn phases(geometry: &ConvGeometry) -> (Vec<Phase>, [usize; 3]) {
-    let window = geometry.window();
-    let [kd, kh, kw] = window.kernel;
-    let mut phases: Vec<Phase> = Vec::new();
-    let mut reach = [0; 3];
-    for tap in 0..kd * kh * kw {
-        let at = [tap / (kh * kw), tap / kw % kh, tap % kw];
-        let position = [0, 1, 2].map(|axis| at[axis] * window.dilation[axis]);
-        let shift = [0, 1, 2].map(|axis| position[axis] % window.stride[axis]);
-        let offset = [0, 1, 2].map(|axis| position[axis] / window.stride[axis]);
-        reach = [0, 1, 2].map(|axis| reach[axis].max(offset[axis]));
-        match phases.iter_mut().find(|phase| phase.shift == shift) {
-            Some(phase) => phase.taps.push((offset, tap)),
-            None => phases.push(Phase { shift, taps: vec![(offset, tap)] }),
-        }
-    }
-    (phases, reach)
 }

@@ -54,7 +54,8 @@ impl<D: Domain> Layer<D> {
     /// time. `weight_bound` bounds the absolute value of every weight; it is public.
     ///
     /// # Errors
-    /// [`sci_core::Error::InvalidInput`] if no parameters hold the weights, terms and privacy.
+    /// [`sci_core::Error::InvalidInput`] if no parameters hold the weights, terms and privacy, or if a kernel
+    /// has more taps or a larger extent than any plan admits.
     pub fn conv(
         geometry: &ConvGeometry,
         domain: D,

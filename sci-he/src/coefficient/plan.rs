@@ -1,11 +1,12 @@
 //! The choice of a layout: of all tiles, pitches and packings the one that costs least.
 
-use super::layout::{Layout, phases};
+use super::layout::Layout;
 use super::scalar::shifted_bytes;
 use crate::params::{Demand, MAX_LEVELS, Params, Privacy, SECURITY};
+use crate::phases::{phases, too_wide};
 use sci_core::geometry::ConvGeometry;
 use sci_core::pack::packed_len;
-use sci_core::{Domain, Error, Result};
+use sci_core::{Domain, Result};
 use std::collections::HashMap;
 
 /// Requests times monomials for scalar products take at most this many bytes.
@@ -65,7 +66,7 @@ pub(super) fn best<D: Domain>(
     weight_bound: u64,
     privacy: Privacy,
 ) -> Result<Plan<D>> {
-    let (phases, reach) = phases(geometry);
+    let (phases, reach) = phases(geometry)?;
     let all_channels = geometry.in_channels() * phases.len();
     let mut best: Option<(Score, Candidate, Params<D>)> = None;
     let mut refused = None;
@@ -123,14 +124,7 @@ pub(super) fn best<D: Domain>(
             Ok(Plan { layout, params, scalar, seconds })
         }
         (None, Some(error)) => Err(error),
-        (None, None) => {
-            let largest = SECURITY.iter().map(|(n, _)| n).max();
-            Err(Error::invalid(
-                "convolution kernel",
-                format_args!("one whose extent fits {largest:?} coefficients"),
-                format_args!("{:?}", geometry.window().kernel),
-            ))
-        }
+        (None, None) => Err(too_wide(geometry)),
     }
 }
 

@@ -22,37 +22,26 @@
 //! C - 1 distances more for every run of neighbouring taps.
 
 use super::circuit::{Circuit, Packing, Product, lines};
+use crate::phases::{Phase, phases};
+use sci_core::Result;
 use sci_core::geometry::ConvGeometry;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One residue class of the taps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Phase {
-    shift: [usize; 3],
-    /// Offset and index in the kernel.
-    taps: Vec<([usize; 3], usize)>,
+/// The phases that have a tap, and the largest offset on each axis: the same for all packings.
+pub(super) struct Phases {
+    phases: Arc<Vec<Phase>>,
+    reach: [usize; 3],
 }
 
-/// The phases that have a tap, and the largest offset on each axis.
-fn phases(geometry: &ConvGeometry) -> (Vec<Phase>, [usize; 3]) {
-    let window = geometry.window();
-    let [_, kh, kw] = window.kernel;
-    let mut phases: Vec<Phase> = Vec::new();
-    let mut reach = [0; 3];
-    for tap in 0..window.taps() {
-        let at = [tap / (kh * kw), tap / kw % kh, tap % kw];
-        let position = [0, 1, 2].map(|axis| at[axis] * window.dilation[axis]);
-        let shift = [0, 1, 2].map(|axis| position[axis] % window.stride[axis]);
-        let offset = [0, 1, 2].map(|axis| position[axis] / window.stride[axis]);
-        reach = [0, 1, 2].map(|axis| reach[axis].max(offset[axis]));
-        match phases.iter_mut().find(|phase| phase.shift == shift) {
-            Some(phase) => phase.taps.push((offset, tap)),
-            None => phases.push(Phase { shift, taps: vec![(offset, tap)] }),
-        }
+impl Phases {
+    /// # Errors
+    /// As [`phases`].
+    pub(super) fn of(geometry: &ConvGeometry) -> Result<Self> {
+        let (phases, reach) = phases(geometry)?;
+        Ok(Self { phases: Arc::new(phases), reach })
     }
-    (phases, reach)
 }
 
 /// A rotation distance, and whether it goes to the other row.
@@ -75,9 +64,13 @@ pub(super) struct ConvPacking {
 
 impl ConvPacking {
     /// Every sensible packing for rows of `row` slots.
-    pub(super) fn for_each(geometry: &ConvGeometry, row: usize, mut visit: impl FnMut(Self)) {
-        let (phases, reach) = phases(geometry);
-        let phases = Arc::new(phases);
+    pub(super) fn for_each(
+        geometry: &ConvGeometry,
+        Phases { phases, reach }: &Phases,
+        row: usize,
+        mut visit: impl FnMut(Self),
+    ) {
+        let reach = *reach;
         let channels = geometry.in_channels() * phases.len();
         let needed = channels.max(geometry.out_channels()).div_ceil(2).next_power_of_two();
         let whole: usize = (0..3).map(|axis| geometry.output()[axis] + reach[axis]).product();
@@ -88,7 +81,7 @@ impl ConvPacking {
             for tile in tiles(geometry.output(), reach, row / half) {
                 let mut packing = Self {
                     geometry: *geometry,
-                    phases: Arc::clone(&phases),
+                    phases: Arc::clone(phases),
                     reach,
                     tile,
                     half,
@@ -111,7 +104,7 @@ impl ConvPacking {
                 while step > 0 {
                     packing.plan(&distances, step);
                     let circuit = packing.circuit.clone();
-                    visit(Self { phases: Arc::clone(&phases), circuit, ..packing });
+                    visit(Self { phases: Arc::clone(phases), circuit, ..packing });
                     step /= 2;
                 }
             }
@@ -194,31 +187,43 @@ impl ConvPacking {
             .collect()
     }
 
+    /// Phase by phase: the pairs of a channel and a filter that share a group, then the taps at their
+    /// distances.
     fn pair_distances(&self, response: usize, request: usize) -> Vec<Distance> {
         let (half, geometry) = (self.half, &self.geometry);
-        let per_group = geometry.group_in() * self.phases.len();
-        let first = request * 2 * half;
+        let (group_in, group_out) = (geometry.group_in(), geometry.group_out());
+        let (first, above) = (request * 2 * half, response * 2 * half);
         let end = first + self.members(request, self.channels());
-        // By row exchange, channel distance and phase.
-        let mut seen = vec![false; 2 * (2 * half - 1) * self.phases.len()];
-        for place in 0..self.members(response, geometry.out_channels()) {
-            let group = (response * 2 * half + place) / geometry.group_out();
-            let range = first.max(group * per_group)..end.min((group + 1) * per_group);
-            for channel in range {
-                let from = channel - first;
-                let swap = usize::from(from / half != place / half);
-                let distance = from % half + half - 1 - place % half;
-                let (_, phase) = self.source(channel);
-                seen[(swap * (2 * half - 1) + distance) * self.phases.len() + phase] = true;
-            }
-        }
+        let last_filter = above + self.members(response, geometry.out_channels());
+        // Runs of channels of one phase of one group.
+        let runs = first / group_in..(end - 1) / group_in + 1;
+        // By row exchange and channel distance.
+        let mut seen = vec![false; 2 * (2 * half - 1)];
+        let mut met = Vec::new();
         let mut distances = BTreeSet::new();
-        for (i, _) in seen.iter().enumerate().filter(|(_, seen)| **seen) {
-            let (rest, phase) = (i / self.phases.len(), i % self.phases.len());
-            let (swap, distance) = (rest / (2 * half - 1), rest % (2 * half - 1));
-            for &(offset, _) in &self.phases[phase].taps {
-                let amount = (self.linear(offset) * half + distance) as i64 - (half as i64 - 1);
-                distances.insert((swap == 1, amount));
+        for start in runs.clone().take(self.phases.len()) {
+            for run in (start..runs.end).step_by(self.phases.len()) {
+                let group = run / self.phases.len();
+                let channels = first.max(run * group_in)..end.min((run + 1) * group_in);
+                let filters =
+                    above.max(group * group_out)..last_filter.min((group + 1) * group_out);
+                for place in filters.map(|filter| filter - above) {
+                    for from in channels.clone().map(|channel| channel - first) {
+                        let swap = usize::from(from / half != place / half);
+                        let distance = from % half + half - 1 - place % half;
+                        let at = swap * (2 * half - 1) + distance;
+                        if !std::mem::replace(&mut seen[at], true) {
+                            met.push((at, swap, distance));
+                        }
+                    }
+                }
+            }
+            for (at, swap, distance) in met.drain(..) {
+                seen[at] = false;
+                for &(offset, _) in &self.phases[start % self.phases.len()].taps {
+                    let amount = (self.linear(offset) * half + distance) as i64 - (half as i64 - 1);
+                    distances.insert((swap == 1, amount));
+                }
             }
         }
         distances.into_iter().collect()
@@ -410,4 +415,54 @@ impl Packing for ConvPacking {
 /// The channel in a slot of class `place` of a row of a request.
 fn request_channel(request: usize, half: usize, row: usize, place: usize) -> usize {
     request * 2 * half + row * half + place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sci_core::geometry::{ConvSpec, Window};
+
+    /// Every pair of a channel and a filter of one group at every tap of the channel's phase.
+    #[test]
+    fn distances_are_those_of_all_pairs() {
+        let strided = Window::new([1, 3, 4]).with_stride([1, 2, 3]);
+        for ([in_channels, out_channels, groups], window) in [
+            ([6, 5, 1], Window::new([1, 3, 3])),
+            ([5, 7, 1], strided),
+            ([12, 8, 4], strided),
+            ([9, 9, 9], strided.with_dilation([1, 1, 2])),
+            ([40, 20, 2], Window::new([1, 2, 1]).with_stride([1, 2, 1])),
+        ] {
+            let input = [1, 40, 41];
+            let spec = ConvSpec { batch: 1, in_channels, out_channels, groups, input, window };
+            let geometry = ConvGeometry::new(spec).unwrap();
+            let phases = Phases::of(&geometry).unwrap();
+            ConvPacking::for_each(&geometry, &phases, 2048, |packing| {
+                let (all, block, half) =
+                    (packing.channels(), 2 * packing.half, packing.half as i64);
+                for response in 0..out_channels.div_ceil(block) {
+                    for request in 0..all.div_ceil(block) {
+                        let mut expected = BTreeSet::new();
+                        for to in 0..packing.members(response, out_channels) {
+                            for from in 0..packing.members(request, all) {
+                                let (channel, phase) = packing.source(request * block + from);
+                                let filter = response * block + to;
+                                if channel / geometry.group_in() != filter / geometry.group_out() {
+                                    continue;
+                                }
+                                let swap = from / packing.half != to / packing.half;
+                                for &(offset, _) in &packing.phases[phase].taps {
+                                    let at = packing.linear(offset) as i64 * half;
+                                    let place = |member: usize| member as i64 % half;
+                                    expected.insert((swap, at + place(from) - place(to)));
+                                }
+                            }
+                        }
+                        let got = packing.pair_distances(response, request);
+                        assert!(got.into_iter().eq(expected), "{spec:?}");
+                    }
+                }
+            });
+        }
+    }
 }

@@ -68,7 +68,7 @@ pub use parties::{Inbox, Weights};
 pub use session::{ClientKeys, ServerKeys, Setup};
 
 use self::circuit::{Packing, Weighing};
-use self::conv::ConvPacking;
+use self::conv::{ConvPacking, Phases};
 use self::dense::DensePacking;
 use self::elementwise::{ElementwisePacking, Shape};
 use self::evaluate::Plaintexts;
@@ -94,8 +94,8 @@ impl<D: Domain> Layer<D> {
     /// estimated time.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if the domain is not Z_n with a prime n = 1 mod 2N, or if no
-    /// parameters hold the layer.
+    /// [`Error::InvalidInput`] if the domain is not Z_n with a prime n = 1 mod 2N, if no parameters hold the
+    /// layer, or if a kernel has more taps or a larger extent than any plan admits.
     pub fn conv(
         geometry: &ConvGeometry,
         domain: D,
@@ -108,8 +108,9 @@ impl<D: Domain> Layer<D> {
             let geometry = LinearGeometry::new(rows, inner, geometry.out_channels())?;
             return Self::fully_connected(&geometry, domain, weight_bound, privacy);
         }
+        let phases = Phases::of(geometry)?;
         Self::plan(domain, weight_bound, privacy, |row, visit| {
-            ConvPacking::for_each(geometry, row, |packing| visit(Box::new(packing)));
+            ConvPacking::for_each(geometry, &phases, row, |packing| visit(Box::new(packing)));
         })
     }
 

@@ -48,3 +48,19 @@ fn a_wrong_count_and_other_parameters_are_typed_errors() {
     );
     assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
 }
+
+/// Programs of a server that asks for kernels of many phases: refused with the limit, or planned.
+#[test]
+fn kernels_of_many_phases_are_planned_or_refused_at_once() {
+    let plan = |k: usize, stride: usize| {
+        let window = Window::new([1, k, k]).with_stride([1, stride, stride]);
+        let geometry = ConvGeometry::new(spec([1, 1, 1], [1, k, k], window)).unwrap();
+        Layer::conv(&geometry, Ring::new(37).unwrap(), 100, Privacy::default())
+    };
+    for (k, stride) in [(4096, 4096), (4096, 64), (4096, 1), (300, 1)] {
+        let error = plan(k, stride).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+    }
+    let most = plan(256, 256).unwrap();
+    assert_eq!(most.layout().requests(), (1 << 16) / most.layout().channels_per_request());
+}

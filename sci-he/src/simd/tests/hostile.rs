@@ -196,3 +196,18 @@ fn garbage_over_a_stream_is_a_typed_error() {
     );
     assert!(matches!(error, Error::Misuse { .. }), "{error}");
 }
+
+/// Programs of a server that asks for kernels of many phases: refused with the limit, or planned.
+#[test]
+fn kernels_of_many_phases_are_planned_or_refused_at_once() {
+    let plan = |k: usize, stride: usize| {
+        let window = Window::new([1, k, k]).with_stride([1, stride, stride]);
+        let geometry = ConvGeometry::new(spec([1, 1, 1], [1, k, k], window)).unwrap();
+        Layer::conv(&geometry, Field::new(PRIME).unwrap(), 100, Privacy::default())
+    };
+    for (k, stride) in [(4096, 4096), (4096, 64), (4096, 1), (300, 1)] {
+        let error = plan(k, stride).unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
+    }
+    assert!(plan(256, 256).unwrap().requests() > 1);
+}
