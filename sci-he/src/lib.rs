@@ -151,5 +151,6 @@ mod pool;
 mod sample;
 pub mod session;
 pub mod simd;
+mod wipe;
 mod wire;
 mod workers;

@@ -1,11 +1,12 @@
 //! Requests as the server holds them.
 
 use super::Context;
+use crate::wipe::wipe;
 use crate::wire;
 use sci_core::{Block, Domain, Error, Prg, Result};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
-/// A ciphertext on the server, both halves transformed.
+/// A ciphertext on the server, both halves transformed. The server's share is in it: wiped on drop.
 pub struct Ciphertext {
     pub(crate) c0: Vec<u32>,
     pub(crate) c1: Vec<u32>,
@@ -104,6 +105,15 @@ fn split<'a>(message: &'a [u8], what: &'static str, expected: usize) -> Result<(
     let (seed, body) = parts.ok_or_else(|| Error::misbehaved(what, expected, message.len()))?;
     Ok((Block::from_bytes(*seed), body))
 }
+
+impl Drop for Ciphertext {
+    fn drop(&mut self) {
+        wipe(&mut self.c0);
+        wipe(&mut self.c1);
+    }
+}
+
+impl ZeroizeOnDrop for Ciphertext {}
 
 impl std::fmt::Debug for Ciphertext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -15,16 +15,16 @@ use crate::kernels::{
     pairs::{self, FILTERS, PAIR, SPAN, STEP, Sums},
 };
 use crate::modulus::Modulus;
+use crate::wipe::wipe;
 use crate::workers::Workers;
 use sci_core::Domain;
 use std::ops::Range;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Leaves of one tile that share a pass over its requests.
 type Group = Range<usize>;
 
 /// The shifts of all requests: of c0 the coefficients that are wanted, of c1 the whole transform.
-#[derive(Debug)]
 pub(super) struct ScalarInbox {
     /// Pairs of shifts in a tile.
     pairs: usize,
@@ -32,12 +32,26 @@ pub(super) struct ScalarInbox {
     tiles: Vec<Tile>,
 }
 
-#[derive(Debug)]
+/// Wiped on drop: the server's share is in it.
 struct Tile {
     /// Wanted coefficients, rounded up to whole spans.
     wanted: usize,
     /// For each prime c0 as `[step][pair][PAIR]` over the wanted coefficients, and c1 over all.
     shifted: Vec<u32>,
+}
+
+impl Drop for Tile {
+    fn drop(&mut self) {
+        wipe(&mut self.shifted);
+    }
+}
+
+impl ZeroizeOnDrop for Tile {}
+
+impl std::fmt::Debug for ScalarInbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ScalarInbox({} tiles)", self.tiles.len())
+    }
 }
 
 impl Tile {
@@ -133,7 +147,8 @@ impl ScalarInbox {
                 let (out0, out1) = out.split_at_mut(words(wanted));
                 let range = prime * n..(prime + 1) * n;
                 // An odd number of shifts leaves half a pair, of zeros.
-                let mut two = [(); 2].map(|()| (vec![0; wanted], vec![0; n]));
+                let zeros = |len: usize| Zeroizing::new(vec![0; len]);
+                let mut two = [(); 2].map(|()| (zeros(wanted), zeros(n)));
                 for pair in 0..pairs {
                     for (side, (c0, c1)) in two.iter_mut().enumerate() {
                         let at = 2 * pair + side;

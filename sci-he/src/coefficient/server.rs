@@ -14,22 +14,31 @@ use sci_core::pack::packed_len;
 use sci_core::{Block, Domain, Error, Prg, Result};
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// Leaves whose sums of multiples are made together: each pass over the requests serves all of them.
 const SCALAR_LEAVES: usize = 16;
 
-/// What the server has received of a run.
-#[derive(Debug)]
+/// What the server has received of a run, its own share added. Wiped on drop.
 pub struct Inbox(pub(super) Received);
 
 /// Requests in the form that the layer multiplies.
-#[derive(Debug)]
 pub(super) enum Received {
     /// Themselves.
     Requests(Vec<Ciphertext>),
     /// Their shifts.
     Shifts(ScalarInbox),
+}
+
+impl ZeroizeOnDrop for Inbox {}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Received::Requests(requests) => write!(f, "Inbox({} requests)", requests.len()),
+            Received::Shifts(shifts) => write!(f, "Inbox({shifts:?})"),
+        }
+    }
 }
 
 impl Inbox {

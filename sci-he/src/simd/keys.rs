@@ -11,6 +11,7 @@
 
 use super::context::Context;
 use crate::sample;
+use crate::wipe::wipe;
 use sci_core::{Block, Domain, Error, Prg, Result};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
@@ -235,7 +236,7 @@ impl<D: Domain> Context<D> {
     }
 }
 
-/// A ciphertext on the server, both halves transformed, modulo q.
+/// A ciphertext on the server, both halves transformed, modulo q. The server's share is in it: wiped on drop.
 #[derive(Clone)]
 pub struct Ciphertext {
     pub(super) c0: Vec<u32>,
@@ -274,6 +275,15 @@ impl Ciphertext {
         Ok(received)
     }
 }
+
+impl Drop for Ciphertext {
+    fn drop(&mut self) {
+        wipe(&mut self.c0);
+        wipe(&mut self.c1);
+    }
+}
+
+impl ZeroizeOnDrop for Ciphertext {}
 
 impl std::fmt::Debug for Ciphertext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -101,9 +101,16 @@ impl std::fmt::Debug for Weights {
     }
 }
 
-/// What the server has received of a run.
-#[derive(Debug)]
+/// What the server has received of a run, its own share added. Wiped on drop.
 pub struct Inbox(Vec<Ciphertext>);
+
+impl ZeroizeOnDrop for Inbox {}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Inbox({} requests)", self.0.len())
+    }
+}
 
 #[cfg(test)]
 impl Inbox {
@@ -223,8 +230,8 @@ impl<D: Domain> Layer<D> {
                 let seeds = seeds(range.len(), prg);
                 let done = workers.map(range.len(), |i| {
                     let plaintexts = weights.response(self, range.start + i);
-                    let mut sum = evaluator().respond(range.start + i, &copies, &plaintexts)?;
-                    Ok(self.finish(responder, &mut sum, &mut Prg::new(seeds[i])))
+                    let sum = evaluator().respond(range.start + i, &copies, &plaintexts)?;
+                    Ok(self.finish(responder, sum, &mut Prg::new(seeds[i])))
                 });
                 for (response, done) in range.zip(done) {
                     let (message, slots) = done?;
@@ -240,7 +247,7 @@ impl<D: Domain> Layer<D> {
     fn finish(
         &self,
         responder: &Responder<'_, D>,
-        sum: &mut Ciphertext,
+        sum: Ciphertext,
         prg: &mut Prg,
     ) -> (Vec<u8>, Zeroizing<Vec<u64>>) {
         let positions = self.positions();

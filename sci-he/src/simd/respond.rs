@@ -8,7 +8,7 @@ use super::params::Flood;
 use crate::cipher::Protection;
 use crate::sample;
 use sci_core::{Domain, Prg};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Words of a flooding value: 8 bits of the mantissa above up to 240.
 const WORDS: usize = 4;
@@ -60,10 +60,10 @@ impl<'a, D: Domain> Responder<'a, D> {
         Self { context, key, protection: Protection::FULL }
     }
 
-    /// The response to `sum` minus `mask` at `positions`; `sum` is wiped.
+    /// The response to `sum` minus `mask` at `positions`.
     pub(super) fn respond(
         &self,
-        sum: &mut Ciphertext,
+        mut sum: Ciphertext,
         positions: &[usize],
         mask: &[u64],
         prg: &mut Prg,
@@ -95,8 +95,6 @@ impl<'a, D: Domain> Responder<'a, D> {
         sci_core::pack::pack_u128(&context.rescale(&mut sum.c1, b1), b1, c1_bytes);
         let rescaled = self.finish_c0(&sum.c0, positions, mask, prg);
         sci_core::pack::pack_u128(&rescaled, b0, c0_bytes);
-        sum.c0.zeroize();
-        sum.c1.zeroize();
         out
     }
 

@@ -64,3 +64,29 @@ fn kernels_of_many_phases_are_planned_or_refused_at_once() {
     let most = plan(256, 256).unwrap();
     assert_eq!(most.layout().requests(), (1 << 16) / most.layout().channels_per_request());
 }
+
+/// What holds the server's share shows no residue.
+#[test]
+fn an_inbox_prints_its_size_alone() {
+    let ring = Ring::new(37).unwrap();
+    for (channels, window, scalar) in [
+        ([3, 4, 1], Window::new([1, 3, 3]).with_stride([1, 2, 2]), false),
+        ([3, 11, 1], Window::new([1; 3]), true),
+    ] {
+        let geometry = ConvGeometry::new(spec(channels, [1, 56, 56], window)).unwrap();
+        let layer = Layer::conv(&geometry, ring, 100, Privacy::default()).unwrap();
+        assert_eq!(layer.is_scalar(), scalar);
+        let mut prg = Prg::new(12u128.into());
+        let (_, messages) = ClientKeys::generate(&Setup::new([&layer]), &mut prg);
+        let mut messages = messages.into_iter();
+        let keys = ServerKeys::parse(&Setup::new([&layer]), |_, _| Ok(messages.next().unwrap()));
+        let (share, len) = (vec![1; geometry.input_len()], layer.context().request_len());
+        let inbox = layer.intake(&keys.unwrap(), &share, &mut prg, || Ok(vec![0; len])).unwrap();
+        let layout = layer.layout();
+        let shown = match scalar {
+            true => format!("Inbox(ScalarInbox({} tiles))", layout.tiles()),
+            false => format!("Inbox({} requests)", layout.requests()),
+        };
+        assert_eq!(format!("{inbox:?}"), shown);
+    }
+}

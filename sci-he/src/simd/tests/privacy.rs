@@ -78,11 +78,11 @@ fn measured_errors_agree_with_the_budget() {
             let plaintexts = layer.plaintexts.response(context, &*layer.packing, 0, &weights);
             let sum = evaluator.respond(0, &copies, &plaintexts).unwrap();
             // The plaintext of the sum is what it decrypts to: errors are far below q/n.
-            let mut message = sum.clone();
             let mut responder = Responder::new(context, &keys.server.public);
             responder.protection = NONE;
             let all: Vec<usize> = (0..context.n()).collect();
-            let message = responder.respond(&mut message, &all, &vec![0; context.n()], &mut prg);
+            let zeros = vec![0; context.n()];
+            let message = responder.respond(sum.clone(), &all, &zeros, &mut prg);
             let plain = keys.secret.decrypt(context, &message, &all).unwrap();
             let errors = keys.secret.errors(context, &sum, &plain);
             let measured = spread(&errors);
