@@ -2,6 +2,7 @@
 
 use super::{Ciphertext, Context};
 use crate::params::LAZY;
+use crate::wipe::resize;
 use crate::{kernels, sample};
 use sci_core::pack::{pack_u128, packed_len};
 use sci_core::{Domain, Prg};
@@ -142,7 +143,7 @@ impl<D: Domain> Context<D> {
             true => sample::ternary(prg, small),
             false => small.fill(0),
         }
-        wanted.resize(count * self.moduli.len(), 0);
+        resize(wanted, count * self.moduli.len());
         for (i, c) in self.moduli.iter().enumerate() {
             let range = i * n..(i + 1) * n;
             kernels::lift_small(&c.m, small, u);
@@ -181,8 +182,9 @@ impl<D: Domain> Context<D> {
         }
         let flood = self.params.flood();
         let [low, high] = words;
-        low.resize(count.max(low.len()), 0);
-        high.resize(count.max(high.len()), 0);
+        let len = count.max(low.len());
+        resize(low, len);
+        resize(high, len);
         let (low, high) = (&mut low[..count], &mut high[..count]);
         match protection.flooding {
             true => sample::flood(prg, flood, low, high),

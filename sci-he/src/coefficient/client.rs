@@ -53,12 +53,12 @@ impl<D: Domain> Layer<D> {
     ) -> Result<()> {
         let (secret, workers) = (keys.of(self)?, keys.workers());
         let x = self.arranged(share)?;
-        let seed = prg.next_block();
+        let seed = Zeroizing::new(prg.next_block());
         let order: Vec<_> = self.layout.request_order().collect();
         let at_once = 2 * workers.threads();
         for (number, requests) in order.chunks(at_once).enumerate() {
             let messages = workers.map(requests.len(), |i| {
-                let mut prg = Prg::with_stream(seed, (number * at_once + i) as u64);
+                let mut prg = Prg::with_stream(*seed, (number * at_once + i) as u64);
                 let x = Zeroizing::new(self.layout.input_coefficients(requests[i], &x));
                 secret.encrypt(&self.context, &x, &mut prg)
             });

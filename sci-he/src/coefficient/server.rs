@@ -115,7 +115,7 @@ impl<D: Domain> Layer<D> {
         mut next: impl FnMut() -> Result<M>,
     ) -> Result<Inbox> {
         let (workers, share) = (keys.workers(), self.arranged(share)?);
-        let seed = prg.next_block();
+        let seed = Zeroizing::new(prg.next_block());
         let order: Vec<_> = self.layout.request_order().collect();
         let mut requests = Vec::with_capacity(order.len());
         while requests.len() < order.len() {
@@ -125,7 +125,7 @@ impl<D: Domain> Layer<D> {
             let parsed = workers.map(count, |i| {
                 let request = order[first + i];
                 let x = Zeroizing::new(self.layout.input_coefficients(request, &share));
-                let mut prg = Prg::with_stream(seed, (first + i) as u64);
+                let mut prg = Prg::with_stream(*seed, (first + i) as u64);
                 let receive = match self.scalar {
                     true => Ciphertext::receive_coefficients,
                     false => Ciphertext::receive,
@@ -184,21 +184,21 @@ impl<D: Domain> Layer<D> {
             packed: Pool::new(),
             joins: Pool::new(),
         };
-        let seed = prg.next_block();
+        let seed = Zeroizing::new(prg.next_block());
         let mut output = Zeroizing::new(vec![0; self.form.output_len]);
         let mut held = None;
         let mut sums = Zeroizing::new(Vec::new());
         let mut first = 0;
         while first < layout.responses() {
             let made = if let Received::Shifts(shifts) = &inbox.0 {
-                desk.by_multiples(shifts, first, seed, &mut sums)
+                desk.by_multiples(shifts, first, &seed, &mut sums)
             } else if weights.prepared(self.context.poly_len(), 0, 0).is_some() {
-                desk.by_prepared(first, seed)
+                desk.by_prepared(first, &seed)
             } else if layout.leaves() > layout.filter_blocks() {
-                desk.by_block(first, seed, &mut held)
+                desk.by_block(first, &seed, &mut held)
             } else {
                 let count = desk.at_once(2 * workers.threads());
-                desk.make(first..first + count, seed, &|_| Source::Coefficients)
+                desk.make(first..first + count, &seed, &|_| Source::Coefficients)
             };
             first += made.len();
             for Made { message, masks, places } in made {
@@ -225,7 +225,7 @@ impl<D: Domain> Desk<'_, D> {
         &self,
         shifts: &ScalarInbox,
         first: usize,
-        seed: Block,
+        seed: &Block,
         sums: &mut Vec<u32>,
     ) -> Vec<Made> {
         let layout = &self.layer.layout;
@@ -240,7 +240,7 @@ impl<D: Domain> Desk<'_, D> {
     }
 
     /// The next responses, from weights that were transformed long ago.
-    fn by_prepared(&self, first: usize, seed: Block) -> Vec<Made> {
+    fn by_prepared(&self, first: usize, seed: &Block) -> Vec<Made> {
         let (layout, len) = (&self.layer.layout, self.layer.context.poly_len());
         let source = |leaf: usize| {
             let block = layout.leaf(leaf).block;
@@ -257,7 +257,7 @@ impl<D: Domain> Desk<'_, D> {
     fn by_block(
         &self,
         first: usize,
-        seed: Block,
+        seed: &Block,
         held: &mut Option<(usize, Zeroizing<Vec<u32>>)>,
     ) -> Vec<Made> {
         let layout = &self.layer.layout;
@@ -284,7 +284,7 @@ impl<D: Domain> Desk<'_, D> {
     fn make<'s>(
         &self,
         responses: Range<usize>,
-        seed: Block,
+        seed: &Block,
         source: &(impl Fn(usize) -> Source<'s> + Sync),
     ) -> Vec<Made> {
         let (first, end) = (responses.start, responses.end.min(self.layer.layout.responses()));
@@ -294,7 +294,7 @@ impl<D: Domain> Desk<'_, D> {
     fn response<'s>(
         &self,
         response: usize,
-        seed: Block,
+        seed: &Block,
         source: &(impl Fn(usize) -> Source<'s> + Sync),
     ) -> Made {
         let (layout, context) = (&self.layer.layout, &*self.layer.context);
@@ -302,7 +302,7 @@ impl<D: Domain> Desk<'_, D> {
         let domain = context.params().domain();
         // Everything random in a leaf comes from a stream of its own: first its masks.
         let parts = leaves.clone().map(|leaf| {
-            let mut prg = Prg::with_stream(seed, leaf as u64);
+            let mut prg = Prg::with_stream(*seed, leaf as u64);
             let (positions, places) = layout.wanted(layout.leaf(leaf));
             let mut masks = Zeroizing::new(vec![0; places.len()]);
             domain.sample_into(&mut prg, &mut masks);
@@ -326,8 +326,9 @@ impl<D: Domain> Desk<'_, D> {
                 }
             }
         }
-        let masks = jobs.iter().flat_map(|job| job.masks.iter().copied()).collect();
-        Made { message, masks: Zeroizing::new(masks), places }
+        let mut masks = Zeroizing::new(Vec::with_capacity(places.len()));
+        jobs.iter().for_each(|job| masks.extend_from_slice(&job.masks));
+        Made { message, masks, places }
     }
 
     /// Packs the leaves of a subtree of this height.

@@ -6,7 +6,8 @@ use super::keys::{Ciphertext, SecretKey};
 use super::respond::Responder;
 use super::session::PublicKeys;
 use crate::workers::Workers;
-use sci_core::{Block, Domain, Error, Prg, Result};
+use sci_core::prg::SecretBlocks;
+use sci_core::{Domain, Error, Prg, Result};
 use std::borrow::Cow;
 use std::ops::Range;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -293,6 +294,8 @@ fn windows(count: usize, workers: &Workers) -> impl Iterator<Item = Range<usize>
 }
 
 /// A seed of its own for each job, whatever thread runs it.
-fn seeds(count: usize, prg: &mut Prg) -> Vec<Block> {
-    (0..count).map(|_| prg.next_block()).collect()
+fn seeds(count: usize, prg: &mut Prg) -> SecretBlocks {
+    let mut seeds = SecretBlocks::zeros(count);
+    seeds.iter_mut().for_each(|seed| *seed = prg.next_block());
+    seeds
 }
