@@ -196,6 +196,19 @@ fn programs_over_prime_fields() {
     }
 }
 
+/// Bitwidths whose field may be that of a prime which requests would take.
+#[test]
+fn lattices_over_fields_as_narrow_as_their_primes() {
+    let mut rng = Prg::new(Block([5, 7]));
+    for bits in 20..=28 {
+        let field = sci_run::model::modulus::field(bits).unwrap();
+        for packing in [Packing::Coefficient, Packing::Simd] {
+            let seed = rng.next_u64() % 1_000_000;
+            case_over(seed, field, Settings::default(), Lattices::All, packing);
+        }
+    }
+}
+
 /// Volumes: convolutions, maxima, transposed convolutions and skips along three axes, one class
 /// a voxel.
 #[test]
