@@ -84,7 +84,8 @@ impl fmt::Display for Party {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionOptions {
     /// How long the link may stand still while this party waits for it, and how long each step of
-    /// the handshake may take.
+    /// the handshake may take. Bytes that come more slowly than [`MINIMUM_RATE`](crate::channel::MINIMUM_RATE) are
+    /// standing still as well ([`channel`](crate::channel), "Failure").
     pub timeout: Duration,
     /// Threads that may compute at a time; not known to the peer.
     pub threads: usize,

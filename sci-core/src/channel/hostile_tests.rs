@@ -131,22 +131,144 @@ fn a_stalled_peer_is_noticed_when_receiving_and_when_sending() {
     assert!(start.elapsed() >= SHORT);
 }
 
+/// Pauses that together exceed the patience, none of them by far, and after each a frame of so many bytes on stream 2.
+fn with_pauses(peer: Link, patience: Duration, len: usize) {
+    let mut writer = peer.writer;
+    for _ in 0..6 {
+        std::thread::sleep(patience / 5);
+        writer.write_all(&header(len as u32, 2, 1, 0)).unwrap();
+        writer.write_all(&vec![0; len]).unwrap();
+    }
+    writer.write_all(&header(1, 0, 1, 0)).unwrap();
+    writer.write_all(&[77]).unwrap();
+}
+
 #[test]
 fn bytes_on_any_stream_are_progress() {
-    // The pauses together exceed the patience, none of them by far.
     let patience = Duration::from_secs(2);
-    let (mut streams, mut peer) = against_bytes(patience, Limits::default());
+    let (mut streams, peer) = against_bytes(patience, Limits::default());
+    std::thread::scope(|scope| {
+        // Nobody receives them, but they are many.
+        scope.spawn(move || with_pauses(peer, patience, 50_000));
+        assert_eq!(streams[0].recv("late", 1).unwrap()[0], 77);
+    });
+}
+
+#[test]
+fn frames_that_are_received_are_progress() {
+    let patience = Duration::from_secs(2);
+    let (mut streams, peer) = against_bytes(patience, Limits::default());
+    let (late, others) = streams.split_first_mut().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(move || with_pauses(peer, patience, 1));
+        scope.spawn(|| {
+            for _ in 0..6 {
+                others[1].recv("short", 1).unwrap();
+            }
+        });
+        assert_eq!(late.recv("late", 1).unwrap()[0], 77);
+    });
+}
+
+/// Moves single bytes with pauses for many times [`SHORT`], until `step` fails.
+fn trickle(mut step: impl FnMut() -> std::io::Result<()>) {
+    for _ in 0..500 {
+        if step().is_err() {
+            return;
+        }
+        std::thread::sleep(SHORT / 30);
+    }
+}
+
+fn timed_out(error: &Error) -> bool {
+    let kind = |source: &std::io::Error| source.kind() == std::io::ErrorKind::TimedOut;
+    matches!(error, Error::Link { source: Some(source), .. } if kind(source))
+}
+
+#[test]
+fn a_trickle_is_no_progress_when_receiving() {
+    let (mut streams, mut peer) = against_bytes(SHORT, Limits::default());
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            for _ in 0..6 {
-                std::thread::sleep(patience / 5);
-                peer.writer.write_all(&header(1, 2, 1, 0)).unwrap();
-                peer.writer.write_all(&[0]).unwrap();
-            }
-            peer.writer.write_all(&header(1, 0, 1, 0)).unwrap();
-            peer.writer.write_all(&[77]).unwrap();
+            // A long frame that nobody waits for; in the end, what somebody does.
+            peer.writer.write_all(&header(500, 1, 1, 0)).unwrap();
+            trickle(|| peer.writer.write_all(&[1]));
+            let _ = peer.writer.write_all(&header(1, 0, 1, 0));
+            let _ = peer.writer.write_all(&[1]);
         });
-        assert_eq!(streams[0].recv("late", 1).unwrap()[0], 77);
+        let error = streams[0].recv("anything", 1).unwrap_err();
+        assert!(timed_out(&error), "{error}");
+    });
+}
+
+#[test]
+fn short_frames_that_nobody_receives_are_no_progress() {
+    let (mut streams, mut peer) = against_bytes(SHORT, Limits::default());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let frame = [header(1, 1, 1, 0), vec![1]].concat();
+            trickle(|| peer.writer.write_all(&frame));
+            let _ = peer.writer.write_all(&header(1, 0, 1, 0));
+            let _ = peer.writer.write_all(&[1]);
+        });
+        let error = streams[0].recv("anything", 1).unwrap_err();
+        assert!(timed_out(&error), "{error}");
+    });
+}
+
+/// A stream whose link holds and queues little, and the end that takes from it.
+fn against_a_sip(timeout: Duration) -> (Stream, Link) {
+    let (ours, theirs) = memory::pair_with_capacity(64);
+    let limits = Limits { outgoing_bytes: 4096, ..Limits::default() };
+    let (_, mut streams) = Mux::start(ours, 1, timeout, limits).unwrap();
+    (streams.remove(0), theirs)
+}
+
+#[test]
+fn a_trickle_is_no_progress_when_sending() {
+    let (mut stream, peer) = against_a_sip(SHORT);
+    let Link { mut reader, writer: _open, .. } = peer;
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            trickle(|| reader.read_exact(&mut [0]));
+            let _ = std::io::copy(&mut reader, &mut std::io::sink());
+        });
+        let error = (0..100).find_map(|_| stream.send(&[0; 4096]).err()).unwrap();
+        assert!(timed_out(&error), "{error}");
+        drop(stream);
+    });
+}
+
+#[test]
+fn a_trickle_does_not_keep_a_link_open() {
+    let (mut stream, peer) = against_a_sip(SHORT);
+    let Link { mut reader, writer: _open, .. } = peer;
+    stream.send(&[0; 4096]).unwrap();
+    std::thread::scope(|scope| {
+        let taken = scope.spawn(move || {
+            let mut taken = 0;
+            trickle(|| reader.read_exact(&mut [0]).inspect(|()| taken += 1));
+            taken + std::io::copy(&mut reader, &mut std::io::sink()).unwrap()
+        });
+        drop(stream);
+        let taken = taken.join().unwrap();
+        assert!(taken < 4096, "{taken} bytes were taken");
+    });
+}
+
+#[test]
+fn what_was_sent_is_taken_after_the_end() {
+    let (mut stream, peer) = against_a_sip(Duration::from_secs(20));
+    let Link { mut reader, writer: _open, .. } = peer;
+    stream.send(&[3; 4096]).unwrap();
+    std::thread::scope(|scope| {
+        let got = scope.spawn(move || {
+            let mut got = Vec::new();
+            reader.read_to_end(&mut got).unwrap();
+            got
+        });
+        drop(stream);
+        assert_eq!(got.join().unwrap().len(), HEADER_BYTES + 4096);
     });
 }
 

@@ -26,8 +26,11 @@
 //! know of the chain is misbehaving.
 //!
 //! # Failure
-//! Every wait has a deadline: a receive fails once no byte has arrived on the link for
-//! the session's timeout, a write once the peer has taken none for as long. After an error the link is
+//! Every wait has a deadline: it fails once the link has stood still for the session's timeout, a receive if nothing
+//! moves, a send if the peer takes nothing. A wait that begins, on any stream, and a frame that is received are
+//! progress. Bytes, on any stream, are as much progress as they take at [`MINIMUM_RATE`], so that a
+//! trickle is none: below that rate a wait ends after a little more than the timeout, and a fast start is no excuse
+//! for what follows. On closing, what was sent has the same deadline to be taken. After an error the link is
 //! closed, all streams report it once, and every later use is [`crate::Error::Misuse`]. The memory
 //! of an incoming frame grows with the bytes that have arrived, never with the length that was
 //! announced.
@@ -40,6 +43,7 @@ pub mod memory;
 mod mux;
 mod permits;
 mod pool;
+mod progress;
 mod reader;
 pub mod shaped;
 mod stream;
@@ -53,6 +57,8 @@ pub use mux::{Limits, Traffic};
 pub(crate) use mux::{Mux, Shared};
 pub use permits::{Permit, Permits};
 pub use pool::Frame;
+pub use progress::MINIMUM_RATE;
+pub(crate) use progress::slowest;
 pub use stream::{Fork, Stream, SuspendedDepth};
 
 #[cfg(test)]

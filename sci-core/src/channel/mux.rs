@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::frame::{HEADER_BYTES, Header};
 use super::pool::{Frame, Pool, class};
+use super::progress::Progress;
 use super::{Control, Link, Stream, reader, writer};
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex};
@@ -79,6 +80,8 @@ pub(super) struct Outgoing {
     pub(super) queue: VecDeque<(Header, Frame)>,
     pub(super) bytes: usize,
     pub(super) closing: bool,
+    /// The writer has ended.
+    finished: bool,
 }
 
 pub(super) struct Incoming {
@@ -91,7 +94,7 @@ pub(crate) struct Shared {
     pub(super) outgoing: Mutex<Outgoing>,
     /// The writer waits here for frames.
     pub(super) to_write: Condvar,
-    /// Senders wait here for room in the outgoing queue.
+    /// Senders wait here for room in the outgoing queue, and the last owner for the end of the writer.
     pub(super) written: Condvar,
     pub(super) incoming: Mutex<Incoming>,
     /// Each stream waits here for its next frame.
@@ -101,9 +104,8 @@ pub(crate) struct Shared {
     failure: OnceLock<Failure>,
     /// Set when even frames that have arrived must not be used any more.
     given_up: AtomicBool,
-    clock: Instant,
-    last_read: AtomicU64,
-    last_write: AtomicU64,
+    pub(super) reading: Progress,
+    pub(super) writing: Progress,
     /// The longest chain of dependent frames over all streams.
     reach: AtomicU32,
     pub(super) counters: Vec<Counters>,
@@ -173,30 +175,36 @@ impl Shared {
         class(len)
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    /// A wait begins, in either direction: a step of the protocol.
+    pub(super) fn wait_begins(&self) {
+        self.reading.step();
+        self.writing.step();
     }
 
-    pub(super) fn read_progress(&self) {
-        self.last_read.store(self.now(), Ordering::Relaxed);
+    /// When waiting for a frame is over, unless there is progress meanwhile. A peer that takes what we send may have
+    /// to take all of it before it answers.
+    pub(super) fn read_deadline(&self) -> Instant {
+        self.reading.time().max(self.writing.time()) + self.timeout
     }
 
-    pub(super) fn write_progress(&self) {
-        self.last_write.store(self.now(), Ordering::Relaxed);
+    /// When waiting for room to send is over, unless there is progress meanwhile.
+    pub(super) fn write_deadline(&self) -> Instant {
+        self.writing.time() + self.timeout
     }
 
-    /// When a wait that began at `start` is over, unless bytes arrive meanwhile.
-    pub(super) fn read_deadline(&self, start: Instant) -> Instant {
-        self.deadline(start, &self.last_read)
-    }
-
-    pub(super) fn write_deadline(&self, start: Instant) -> Instant {
-        self.deadline(start, &self.last_write)
-    }
-
-    fn deadline(&self, start: Instant, progress: &AtomicU64) -> Instant {
-        let last = self.clock + Duration::from_nanos(progress.load(Ordering::Relaxed));
-        start.max(last) + self.timeout
+    /// Waits for the end of the writer, as long as the peer takes what is left.
+    fn drain(&self) {
+        self.wait_begins();
+        let mut outgoing = self.outgoing.lock();
+        while !outgoing.finished {
+            let deadline = self.write_deadline();
+            if self.written.wait_until(&mut outgoing, deadline).timed_out()
+                && Instant::now() >= self.write_deadline()
+            {
+                tracing::debug!(peer = %self.peer, "the last frames were not taken in time");
+                return;
+            }
+        }
     }
 
     pub(super) fn deepen(&self, depth: u32) {
@@ -225,7 +233,8 @@ impl Shared {
 }
 
 /// One end of a link with its two threads. The last owner closes it: what was sent is still
-/// delivered, unless the session was given up or the owner is unwinding from a panic.
+/// delivered, unless the session was given up, the owner is unwinding from a panic, or the peer takes it more slowly
+/// than the deadline allows.
 pub(crate) struct Mux {
     shared: Arc<Shared>,
     threads: Option<(JoinHandle<()>, JoinHandle<()>)>,
@@ -249,7 +258,12 @@ impl Mux {
             .set_timeouts(None, Some(timeout))
             .map_err(|e| Error::link(format!("cannot set the timeouts of {peer}"), e))?;
         let shared = Arc::new(Shared {
-            outgoing: Mutex::new(Outgoing { queue: VecDeque::new(), bytes: 0, closing: false }),
+            outgoing: Mutex::new(Outgoing {
+                queue: VecDeque::new(),
+                bytes: 0,
+                closing: false,
+                finished: false,
+            }),
             to_write: Condvar::new(),
             written: Condvar::new(),
             incoming: Mutex::new(Incoming {
@@ -260,9 +274,8 @@ impl Mux {
             consumed: Condvar::new(),
             failure: OnceLock::new(),
             given_up: AtomicBool::new(false),
-            clock: Instant::now(),
-            last_read: AtomicU64::new(0),
-            last_write: AtomicU64::new(0),
+            reading: Progress::new(),
+            writing: Progress::new(),
             reach: AtomicU32::new(0),
             counters: (0..streams).map(|_| Counters::default()).collect(),
             pool: Pool::new(limits.pool_bytes),
@@ -275,7 +288,11 @@ impl Mux {
         let to_writer = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("link-writer".into())
-            .spawn(move || writer::run(&to_writer, writer))
+            .spawn(move || {
+                writer::run(&to_writer, writer);
+                to_writer.outgoing.lock().finished = true;
+                to_writer.written.notify_all();
+            })
             .map_err(no_thread)?;
         let to_reader = Arc::clone(&shared);
         let reader = std::thread::Builder::new()
@@ -311,8 +328,9 @@ impl Drop for Mux {
             self.shared.to_write.notify_all();
         }
         if let Some((writer, reader)) = self.threads.take() {
-            let _ = writer.join();
+            self.shared.drain();
             self.shared.give_up(&Error::link_closed("the session has ended"));
+            let _ = writer.join();
             let _ = reader.join();
         }
     }

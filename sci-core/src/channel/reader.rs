@@ -121,7 +121,7 @@ impl Source {
                 Ok(n) => {
                     self.end = n.saturating_sub(direct).min(BUFFER);
                     if n > 0 {
-                        shared.read_progress();
+                        shared.reading.moved(n);
                     }
                     return Ok(n);
                 }

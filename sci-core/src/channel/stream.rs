@@ -268,7 +268,7 @@ impl Stream {
         let shared = mux.shared();
         let charge = Shared::charge(header.len);
         let mut outgoing = shared.outgoing.lock();
-        let mut waited = None;
+        let mut waits = false;
         loop {
             if let Some(failure) = shared.failure() {
                 drop(outgoing);
@@ -280,10 +280,12 @@ impl Stream {
                 break;
             }
             self.held.clear();
-            let start = *waited.get_or_insert_with(Instant::now);
-            let deadline = shared.write_deadline(start);
+            if !std::mem::replace(&mut waits, true) {
+                shared.wait_begins();
+            }
+            let deadline = shared.write_deadline();
             if shared.written.wait_until(&mut outgoing, deadline).timed_out()
-                && Instant::now() >= shared.write_deadline(start)
+                && Instant::now() >= shared.write_deadline()
             {
                 drop(outgoing);
                 let what = still(shared, "has taken no byte");
@@ -303,7 +305,7 @@ impl Stream {
         let shared = mux.shared();
         let at = usize::from(self.id);
         let mut incoming = shared.incoming.lock();
-        let mut waited = None;
+        let mut waits = false;
         loop {
             if let Some(failure) = shared.verdict() {
                 drop(incoming);
@@ -312,6 +314,7 @@ impl Stream {
             if let Some((depth, frame)) = incoming.queues.get_mut(at).and_then(|q| q.pop_front()) {
                 incoming.bytes = incoming.bytes.saturating_sub(Shared::charge(frame.len()));
                 shared.consumed.notify_one();
+                shared.reading.step();
                 drop(incoming);
                 self.resume();
                 return Ok((depth, frame));
@@ -321,10 +324,12 @@ impl Stream {
                 return Err(self.report(what, failure));
             }
             self.held.clear();
-            let start = *waited.get_or_insert_with(Instant::now);
-            let deadline = shared.read_deadline(start);
+            if !std::mem::replace(&mut waits, true) {
+                shared.wait_begins();
+            }
+            let deadline = shared.read_deadline();
             if shared.arrived[at].wait_until(&mut incoming, deadline).timed_out()
-                && Instant::now() >= shared.read_deadline(start)
+                && Instant::now() >= shared.read_deadline()
             {
                 drop(incoming);
                 let silence = still(shared, "has sent no byte");
@@ -346,7 +351,7 @@ impl Stream {
 fn still(shared: &Shared, what: &str) -> Failure {
     let seconds = shared.timeout.as_secs_f64();
     Failure::Link {
-        what: format!("{} {what} for {seconds} s", shared.peer()).into(),
+        what: format!("{} {what}, or too few, for {seconds} s", shared.peer()).into(),
         kind: Some(std::io::ErrorKind::TimedOut),
     }
 }

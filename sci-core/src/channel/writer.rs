@@ -9,6 +9,8 @@ use std::io::{self, IoSlice, Write};
 /// At most so many frames and bytes (but at least one frame) go into one vectored write.
 const BATCH_FRAMES: usize = 32;
 const BATCH_BYTES: usize = 1 << 20;
+/// What a flush may have to push out: the buffer of a shaped link. Sockets are empty at once.
+const HELD_BACK: usize = 4 << 20;
 
 pub(super) fn run(shared: &Shared, mut writer: Box<dyn Write + Send>) {
     let mut batch: Vec<([u8; HEADER_BYTES], Frame)> = Vec::with_capacity(BATCH_FRAMES);
@@ -23,6 +25,7 @@ pub(super) fn run(shared: &Shared, mut writer: Box<dyn Write + Send>) {
         shared.written.notify_all();
     }
     if shared.failure().is_none() {
+        shared.writing.allow(HELD_BACK);
         if let Err(error) = writer.flush() {
             fail(shared, &error);
             return;
@@ -74,7 +77,7 @@ fn write_batch(
         match writer.write_vectored(rest) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => {
-                shared.write_progress();
+                shared.writing.moved(n);
                 IoSlice::advance_slices(&mut rest, n);
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

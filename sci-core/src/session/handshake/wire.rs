@@ -1,6 +1,6 @@
 //! The bytes of the handshake: a fixed hello, then short messages of bounded length.
 
-use crate::channel::Link;
+use crate::channel::{Link, slowest};
 use crate::session::Party;
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,9 +12,6 @@ const MAGIC: [u8; 8] = *b"SCI2PC\r\n";
 
 /// The longest message beside the public program.
 const MAX_MESSAGE: usize = 128 << 10;
-
-/// The slowest link on which a public program still arrives in time.
-const SLOWEST_BYTES_PER_SECOND: usize = 10_000;
 
 /// How long and how much we listen on after an error, so that the peer gets to read its cause.
 const LINGER: Duration = Duration::from_millis(500);
@@ -191,8 +188,7 @@ impl Wire {
 
     /// When `len` bytes must have moved: a slow link may take longer for more.
     fn deadline(&self, len: usize) -> Instant {
-        let slowest = Duration::from_secs((len / SLOWEST_BYTES_PER_SECOND) as u64);
-        Instant::now() + self.timeout + slowest
+        Instant::now() + self.timeout + slowest(len)
     }
 
     fn read(&mut self, what: &str, out: &mut [u8], deadline: Instant) -> Result<()> {
