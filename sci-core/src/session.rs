@@ -43,6 +43,9 @@ use std::time::Duration;
 
 /// The most lanes that a server can ask for.
 pub const MAX_LANES: usize = 255;
+/// Lanes that a client takes even if its own options have fewer: each may hold a chunk of the work and its own supply of
+/// correlated OTs, tens of megabytes.
+pub const LANES_TAKEN: usize = 16;
 
 /// One of the two parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,7 +93,7 @@ pub struct SessionOptions {
     /// Threads that may compute at a time; not known to the peer.
     pub threads: usize,
     /// Streams beside the main one, 0..=[`MAX_LANES`]. The server's number counts; it is the public
-    /// parameter `lanes`.
+    /// parameter `lanes`. A client refuses more than its own number or [`LANES_TAKEN`], whichever is greater.
     pub lanes: usize,
     /// Bounds of the queues of the link.
     pub limits: Limits,

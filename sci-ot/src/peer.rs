@@ -53,6 +53,8 @@ pub struct Settings {
 impl Settings {
     /// With IKNP the wide leaves save bytes and cost hashing; four bits need the least time.
     pub const DEFAULT_RADIX: u32 = 4;
+    /// The greatest [`Settings::flight`]: twice what 1000 MB/s carry each way in the flight of a round trip of 500 ms.
+    pub const MAX_FLIGHT: u64 = 1_000_000_000;
     /// Fast where memory is close, 0.73 bit a COT. Slower links want 2^19: 0.22.
     pub const DEFAULT_SILENT_LOG_K: u32 = 17;
 
@@ -184,6 +186,10 @@ impl Peer {
         if !(16..=19).contains(&settings.silent_log_k) {
             let given = settings.silent_log_k;
             return Err(Error::invalid("log2 k of silent OT", "16..=19", given));
+        }
+        if settings.flight > Settings::MAX_FLIGHT {
+            let most = format_args!("at most {} bytes", Settings::MAX_FLIGHT);
+            return Err(Error::invalid("flight", most, settings.flight));
         }
         let party = session.party();
         let foundation = match party {
@@ -344,7 +350,8 @@ impl Foundation {
                     Meter { recorder: session.recorder().clone(), threads: session.threads() };
                 let growth = Growth { largest: settings.silent_log_k };
                 let seeds = silent_seeds(session.id(), party);
-                let (ahead, bell) = (silent::outputs_ahead(settings.flight), Arc::clone(bell));
+                let (ahead, bell) =
+                    (silent::outputs_ahead(settings.flight, 2 * session.lanes()), Arc::clone(bell));
                 let sends = Terms { lane: id, seeds, growth, ahead, meter, bell };
                 let seeds = silent_seeds(session.id(), party.peer());
                 let receives = Terms { seeds, ..sends.clone() };

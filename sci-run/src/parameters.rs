@@ -9,6 +9,7 @@ use sci_core::session::{Offer, PublicOffer};
 use sci_core::{AnyDomain, Domain, Error, Result};
 use sci_ot::OtKind;
 use sci_ot::peer::Settings;
+use std::fmt::Display;
 use std::str::FromStr;
 use truncation::Exactness;
 
@@ -169,7 +170,7 @@ pub fn check(offer: &Offer, program: &PublicProgram, accepted: Exactness) -> Res
         ot,
         radix: within(offer, RADIX, 1, 8)?,
         silent_log_k: within(offer, LPN, 16, 19)?,
-        flight: number(offer, FLIGHT)?,
+        flight: within(offer, FLIGHT, 0, Settings::MAX_FLIGHT)?,
     };
     let max_inputs = number(offer, MAX_INPUTS)?;
     let link = parameter(offer, LINK)?;
@@ -193,7 +194,10 @@ fn one_of<T: Copy, const N: usize>(
     })
 }
 
-fn within(offer: &Offer, name: &'static str, low: u32, high: u32) -> Result<u32> {
+fn within<T>(offer: &Offer, name: &'static str, low: T, high: T) -> Result<T>
+where
+    T: Copy + FromStr + PartialOrd + Display,
+{
     match number(offer, name)? {
         value if (low..=high).contains(&value) => Ok(value),
         other => Err(Error::misbehaved(name, format_args!("{low}..={high}"), other)),
@@ -209,4 +213,40 @@ fn parameter<'a>(offer: &'a Offer, name: &str) -> Result<&'a str> {
 fn number<T: FromStr>(offer: &Offer, name: &'static str) -> Result<T> {
     let text = parameter(offer, name)?;
     text.parse().map_err(|_| Error::misbehaved(name, "a number", text.escape_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Plan;
+    use crate::model::Source;
+    use sci_core::channel::shaped::LinkShape;
+
+    #[test]
+    fn a_server_does_not_set_a_flight_or_a_digit_beyond_bounds() {
+        let program = Source::parse("digits").unwrap().load(&Plan::default()).unwrap().public;
+        let checked = |radix, flight| {
+            let offered = Offered {
+                backend: Backend::Ot,
+                assignment: Assignment::uniform(&program, Engine::Ot),
+                style: Style::default(),
+                exactness: Exactness::Faithful,
+                settings: Settings { radix, flight, ..Settings::default() },
+                max_inputs: 1,
+                link: PlannedLink::given(LinkShape::LAN),
+            };
+            let PublicOffer { parameters, blob } = offer(&program, &offered).unwrap();
+            let offer = Offer { parameters, blob, digest: [0; 32] };
+            check(&offer, &program, Exactness::Faithful)
+                .inspect(|checked| assert_eq!(*checked, offered))
+        };
+        checked(4, Settings::MAX_FLIGHT).unwrap();
+        for (radix, flight, name) in
+            [(4, Settings::MAX_FLIGHT + 1, FLIGHT), (4, u64::MAX, FLIGHT), (9, 0, RADIX)]
+        {
+            let error = checked(radix, flight).unwrap_err();
+            assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
 }

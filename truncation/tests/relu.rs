@@ -19,7 +19,7 @@ fn expected(x: u64, bits: u32, shift: u32) -> u64 {
 
 /// With the extension last, and first.
 fn case(ring: Ring, values: &[(u64, u64)], shift: u32, precision: Precision, settings: Settings) {
-    for flight in [0, 1 << 30] {
+    for flight in [0, Settings::MAX_FLIGHT] {
         case_with(ring, values, shift, precision, Settings { flight, ..settings });
     }
 }

@@ -21,7 +21,7 @@ mod probe;
 mod wire;
 
 use crate::channel::Link;
-use crate::session::{MAX_LANES, SessionOptions, Totals};
+use crate::session::{LANES_TAKEN, MAX_LANES, SessionOptions, Totals};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -215,7 +215,8 @@ pub(super) fn join(
 ) -> Result<(Agreed, Offer)> {
     check_own_fields("requirements", &requirements)?;
     let mut wire = Wire::new(link, options.timeout);
-    match join_steps(&mut wire, requirements, max_blob, accept) {
+    let most_lanes = options.lanes.max(LANES_TAKEN);
+    match join_steps(&mut wire, requirements, (max_blob, most_lanes), accept) {
         Ok((id, lanes, offer)) => Ok((wire.agreed(id, offer.digest, lanes), offer)),
         Err(error) => Err(wire.abandon(error)),
     }
@@ -224,7 +225,7 @@ pub(super) fn join(
 fn join_steps(
     wire: &mut Wire,
     requirements: Fields,
-    max_blob: usize,
+    (max_blob, most_lanes): (usize, usize),
     accept: impl FnOnce(&Offer) -> Result<()>,
 ) -> Result<([u8; 32], usize, Offer)> {
     let (ours, theirs) = wire.hello(Hello::client(PROTOCOL_VERSION)?)?;
@@ -252,6 +253,10 @@ fn join_steps(
         }
     };
     let lanes = check_offer(&parameters, requirements)?;
+    if lanes > most_lanes {
+        let error = Error::incompatible(LANES, format_args!("at most {most_lanes}"), lanes);
+        return Err(refuse(wire, error));
+    }
     let blob_len = match usize::try_from(blob_len) {
         Ok(len) if len <= max_blob => len,
         _ => {

@@ -26,6 +26,19 @@ fn the_sets_are_those_documented() {
 }
 
 #[test]
+fn what_is_ahead_grows_with_the_flight_and_is_bounded_for_all_pools() {
+    assert_eq!(outputs_ahead(0, 8), AHEAD);
+    assert_eq!(outputs_ahead(3 * AHEAD as u64, 8), 3 * AHEAD);
+    for pools in [2, 8, 9, 32, 510] {
+        let each = outputs_ahead(u64::MAX, pools);
+        assert!(16 * each <= 16 << 20 && 16 * each * pools <= 128 << 20, "{pools}");
+        // Workers make a batch at a time.
+        assert!((side::BATCH..=each).contains(&outputs_ahead(0, pools)), "{pools}");
+    }
+    assert_eq!(outputs_ahead(u64::MAX, 2), outputs_ahead(u64::MAX, 8));
+}
+
+#[test]
 fn sets_grow_to_the_limit() {
     let log = |largest, round| Growth { largest }.set(round).log_k;
     assert_eq!([log(16, 0), log(16, 9)], [16, 16]);

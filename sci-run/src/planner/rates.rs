@@ -132,7 +132,7 @@ impl Rates {
         let byte = (cpu / (2 * threads.max(1)) as f64).max(0.5 / link.bytes_per_second);
         let flight = self.flights(&Cost { rounds: 1, ..Cost::ZERO }, link);
         // In whole kilobytes: people read it among the parameters of a session.
-        (flight / byte / 1e3).round() as u64 * 1000
+        ((flight / byte / 1e3).round() as u64).saturating_mul(1000).min(Settings::MAX_FLIGHT)
     }
 
     /// Wall-clock seconds of a lattice layer, keys left out.
@@ -236,6 +236,8 @@ mod tests {
         // With more threads it is the link that limits.
         assert_eq!(bytes("wan", 4), bytes("wan", 16));
         assert!(Rates::default().flight_bytes(OtKind::Iknp, "wan".parse().unwrap(), 1) > 3_000_000);
+        assert!(bytes("1000,500", 1024) < Settings::MAX_FLIGHT);
+        assert_eq!(bytes("1000000,60000", 1024), Settings::MAX_FLIGHT);
     }
 
     #[test]

@@ -99,6 +99,35 @@ fn lies_about_program_and_parameters_are_noticed() {
 }
 
 #[test]
+fn a_client_refuses_more_lanes_than_it_takes() {
+    for lanes in [17, MAX_LANES] {
+        let lanes = lanes.to_string();
+        let error = client_against(offered(&[("a", "1"), ("lanes", &lanes)], 0, b""), b"", 100);
+        match error {
+            Error::PeerIncompatible { field, ours, theirs } => {
+                assert_eq!((&*field, &*ours, &*theirs), ("lanes", "at most 16", &*lanes));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    // What either party wishes for itself is no bound on the other's memory.
+    for (served, wished, joins) in [(16, 4, true), (17, 4, false), (17, 17, true)] {
+        let with = |lanes| SessionOptions { lanes, ..options() };
+        let (server_end, client_end) = memory::pair();
+        let offer = PublicOffer::default();
+        let (server, client) = std::thread::scope(|scope| {
+            let server = scope.spawn(|| serve(server_end, with(served), &offer).map(drop));
+            let client = join(client_end, with(wished), vec![], 0, |_| Ok(())).map(drop);
+            (server.join().unwrap(), client)
+        });
+        assert_eq!((server.is_ok(), client.is_ok()), (joins, joins), "{served} {wished}");
+        if let Err(error) = server {
+            assert!(error.to_string().contains("lanes"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn text_of_the_peer_is_made_harmless() {
     let refusal = Refusal {
         field: "a\u{1b}[31m\n".repeat(100),
