@@ -27,6 +27,11 @@ const LONG_TRANSFERS: usize = 3;
 const BETTER: f64 = 1.25;
 /// A transfer that takes longer than this, and than some round trips, is the last one.
 const ENOUGH: Duration = Duration::from_millis(500);
+/// A transfer that takes longer than this is the last one, whatever the round trip.
+const ENOUGH_BY_FAR: Duration = Duration::from_secs(2);
+/// All exchanges together must be done within this, or within the timeout if that is longer. Over 10 kB/s each way, or
+/// a round trip of a second, they are.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// The exchanges that a client takes part in.
 const MAX_EXCHANGES: usize = 32;
@@ -35,6 +40,27 @@ const MAX_BYTES: usize = 16 << 20;
 
 /// The server's part.
 pub(super) fn measure(wire: &mut Wire) -> Result<Measured> {
+    let limit = LONGEST.max(wire.timeout());
+    measure_within(wire, limit)
+}
+
+fn measure_within(wire: &mut Wire, limit: Duration) -> Result<Measured> {
+    let end = Instant::now() + limit;
+    wire.limit(Some(end));
+    let measured = exchanges(wire);
+    wire.limit(None);
+    match measured {
+        Err(Error::Link { source: Some(source), .. }) if Instant::now() >= end => {
+            let (peer, seconds) = (wire.peer(), limit.as_secs_f64());
+            let what =
+                format!("handshake: probing the link to {peer}: not done within {seconds} s");
+            Err(Error::link(what, source))
+        }
+        measured => measured,
+    }
+}
+
+fn exchanges(wire: &mut Wire) -> Result<Measured> {
     let mut rtt = Duration::MAX;
     for _ in 0..ROUND_TRIPS {
         rtt = rtt.min(exchange(wire, 0, 0)?);
@@ -51,7 +77,7 @@ fn rate(rtt: Duration, mut transfer: impl FnMut(usize) -> Result<Duration>) -> R
         // What is faster than the clock tells is fast enough.
         let took = transfer(bytes)?.saturating_sub(rtt).max(Duration::from_micros(1));
         let rate = bytes as f64 / took.as_secs_f64();
-        if took >= ENOUGH.max(4 * rtt) {
+        if took >= ENOUGH.max(4 * rtt).min(ENOUGH_BY_FAR) {
             return Ok(best.max(rate));
         }
         // A short transfer opens the window; beside the round trip its own time is lost in noise.
@@ -112,6 +138,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::memory;
 
     /// A link by formula: the window doubles with every round trip until it is open.
     fn link(rtt: Duration, bytes_per_second: f64) -> impl FnMut(usize) -> Result<Duration> {
@@ -141,6 +168,41 @@ mod tests {
             assert!((0.5..1.01).contains(&(found / true_rate)), "{megabytes} MB/s: {found}");
             assert!(2 * moved <= MAX_BYTES);
         }
+    }
+
+    #[test]
+    fn a_client_that_delays_its_answers_ends_the_growth() {
+        let mut sizes = Vec::new();
+        rate(Duration::from_secs(30), |bytes| {
+            sizes.push(bytes);
+            Ok(Duration::from_secs(33))
+        })
+        .unwrap();
+        assert_eq!(sizes, [FIRST]);
+    }
+
+    #[test]
+    fn a_client_that_stops_answering_is_given_up_before_every_deadline() {
+        let (server_end, client_end) = memory::pair();
+        let patience = Duration::from_secs(600);
+        let (mut server, mut client) =
+            (Wire::new(server_end, patience), Wire::new(client_end, patience));
+        let error = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut budget = Budget::new();
+                for _ in 0..ROUND_TRIPS {
+                    if let Ok(Answer::Probe { down, up }) = client.receive("offer") {
+                        let _ = budget.answer(&mut client, down, up);
+                    }
+                }
+                let (mut link, ..) = client.into_parts();
+                let _ = std::io::copy(&mut link.reader, &mut std::io::sink());
+            });
+            let error = measure_within(&mut server, Duration::from_millis(200)).unwrap_err();
+            server.abandon(error)
+        });
+        assert!(matches!(error, Error::Link { .. }), "{error}");
+        assert!(error.to_string().contains("not done within 0.2 s"), "{error}");
     }
 
     #[test]

@@ -21,6 +21,8 @@ const LINGER_BYTES: usize = 256 << 10;
 pub(super) struct Wire {
     link: Link,
     timeout: Duration,
+    /// When everything must have moved, whatever else it is allowed.
+    limit: Option<Instant>,
     sent: u64,
     received: u64,
     start: Instant,
@@ -61,11 +63,24 @@ impl Hello {
 
 impl Wire {
     pub(super) fn new(link: Link, timeout: Duration) -> Self {
-        Self { link, timeout, sent: 0, received: 0, start: Instant::now() }
+        Self { link, timeout, limit: None, sent: 0, received: 0, start: Instant::now() }
     }
 
     pub(super) fn into_parts(self) -> (Link, u64, u64, Instant) {
         (self.link, self.sent, self.received, self.start)
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn peer(&self) -> &str {
+        self.link.peer()
+    }
+
+    /// What is sent and received as a blob from now on must have moved at that time.
+    pub(super) fn limit(&mut self, limit: Option<Instant>) {
+        self.limit = limit;
     }
 
     /// Exchanges the hellos; returns our nonce and the peer's.
@@ -188,7 +203,8 @@ impl Wire {
 
     /// When `len` bytes must have moved: a slow link may take longer for more.
     fn deadline(&self, len: usize) -> Instant {
-        Instant::now() + self.timeout + slowest(len)
+        let deadline = Instant::now() + self.timeout + slowest(len);
+        self.limit.map_or(deadline, |limit| limit.min(deadline))
     }
 
     fn read(&mut self, what: &str, out: &mut [u8], deadline: Instant) -> Result<()> {
