@@ -21,7 +21,7 @@ use sci_core::channel::Stream;
 use sci_core::{Bits, Block, Error, Prg, Result};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConditionallySelectable};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 const POINT: usize = 32;
 
@@ -36,26 +36,21 @@ pub fn send(
     n: usize,
     prg: &mut Prg,
 ) -> Result<Zeroizing<Vec<[Block; 2]>>> {
-    let mut a = random_scalar(prg);
-    let public = RISTRETTO_BASEPOINT_TABLE * &a;
+    let a = random_scalar(prg);
+    let public = RISTRETTO_BASEPOINT_TABLE * &*a;
     let encoded = public.compress();
     stream.send(encoded.as_bytes())?;
 
     let reply = stream.recv("base OT points", n * POINT)?;
-    let mut shift = public * a;
-    let keys = reply
-        .chunks_exact(POINT)
-        .enumerate()
-        .map(|(i, bytes)| {
-            let (wire, point) = decode(bytes, "base OT point of the receiver")?;
-            let shared = point * a;
-            let key = |p: RistrettoPoint| derive(session, i, &encoded, &wire, &p);
-            Ok([key(shared), key(shared - shift)])
-        })
-        .collect::<Result<Vec<_>>>();
-    a.zeroize();
-    shift.zeroize();
-    keys.map(Zeroizing::new)
+    let shift = Zeroizing::new(public * *a);
+    let mut keys = Zeroizing::new(Vec::with_capacity(n));
+    for (i, bytes) in reply.chunks_exact(POINT).enumerate() {
+        let (wire, point) = decode(bytes, "base OT point of the receiver")?;
+        let shared = Zeroizing::new(point * *a);
+        let other = Zeroizing::new(*shared - *shift);
+        keys.push([&shared, &other].map(|p| derive(session, i, &encoded, &wire, p)));
+    }
+    Ok(keys)
 }
 
 /// The receiver's side: one key for each choice bit.
@@ -80,25 +75,23 @@ pub fn receive(
     let mut keys = Zeroizing::new(Vec::with_capacity(choices.len()));
     let mut wire = Vec::with_capacity(choices.len() * POINT);
     for (i, choice) in choices.iter().enumerate() {
-        let mut b = random_scalar(prg);
+        let b = random_scalar(prg);
         let chosen = Choice::from(choice as u8);
         let offset =
             RistrettoPoint::conditional_select(&RistrettoPoint::identity(), &public, chosen);
-        let point = (RISTRETTO_BASEPOINT_TABLE * &b + offset).compress();
-        keys.push(derive(session, i, &encoded, &point, &(&table * &b)));
+        let point = (RISTRETTO_BASEPOINT_TABLE * &*b + offset).compress();
+        let shared = Zeroizing::new(&table * &*b);
+        keys.push(derive(session, i, &encoded, &point, &shared));
         wire.extend_from_slice(point.as_bytes());
-        b.zeroize();
     }
     stream.send(&wire)?;
     Ok(keys)
 }
 
-fn random_scalar(prg: &mut Prg) -> Scalar {
-    let mut wide = [0; 64];
-    prg.fill_bytes(&mut wide);
-    let scalar = Scalar::from_bytes_mod_order_wide(&wide);
-    wide.zeroize();
-    scalar
+fn random_scalar(prg: &mut Prg) -> Zeroizing<Scalar> {
+    let mut wide = Zeroizing::new([0; 64]);
+    prg.fill_bytes(&mut *wide);
+    Zeroizing::new(Scalar::from_bytes_mod_order_wide(&wide))
 }
 
 fn decode(bytes: &[u8], what: &'static str) -> Result<(CompressedRistretto, RistrettoPoint)> {

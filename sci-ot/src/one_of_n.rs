@@ -16,8 +16,9 @@
 
 use crate::chosen::{OneOfNReceiver, OneOfNSender};
 use crate::kind::OtKind;
+use sci_core::prg::SecretBlocks;
 use sci_core::{Bits, Block, Error, Prg, Result, pack};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Pads of one tile: 16 KiB.
 const TILE: usize = 1024;
@@ -277,18 +278,16 @@ impl Messages {
         out: &mut [u8],
     ) {
         let Self { group, count, log_n, bits, .. } = self;
-        let mut pads = vec![Block::ZERO; count << log_n];
+        let mut pads = SecretBlocks::zeros(count << log_n);
         ot.one_of_n_pads(group, 0..count, &mut pads);
         let mask = u128::MAX >> (128 - bits);
         let n = 1 << log_n;
-        let mut masked: Vec<u128> = pads
+        let masked: Vec<u128> = pads
             .iter()
             .enumerate()
             .map(|(at, pad)| (message(at / n, at % n) ^ pad.to_u128()) & mask)
             .collect();
         pack::pack_u128(&masked, bits, out);
-        pads.zeroize();
-        masked.zeroize();
     }
 
     /// Receiver: the chosen long message of every instance.
@@ -302,7 +301,7 @@ impl Messages {
         bytes: &[u8],
     ) -> Result<Vec<u128>> {
         let Self { group, count, log_n, bits, .. } = self;
-        let mut pads = vec![Block::ZERO; count];
+        let mut pads = SecretBlocks::zeros(count);
         ot.one_of_n_pads(group, 0..count, &mut pads);
         let n = 1usize << log_n;
         let mut masked = vec![0u128; count * n];
@@ -310,7 +309,7 @@ impl Messages {
         let mask = u128::MAX >> (128 - bits);
         let messages = masked
             .chunks_exact(n)
-            .zip(&pads)
+            .zip(pads.iter())
             .enumerate()
             .map(|(i, (all, pad))| {
                 let wanted = choice(i);
@@ -321,7 +320,6 @@ impl Messages {
                 (word ^ pad.to_u128()) & mask
             })
             .collect();
-        pads.zeroize();
         Ok(messages)
     }
 }

@@ -6,9 +6,10 @@ use crate::peer::{Lane, Peer};
 use crate::plan::Plan;
 use parking_lot::Mutex;
 use sci_core::hash::expand;
+use sci_core::prg::SecretBlocks;
 use sci_core::{Bits, Block, Cost, Error, Party, Result, Shares, pack};
 use std::ops::Range;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// Message bytes of one frame.
 const FRAME: usize = 1 << 20;
@@ -201,10 +202,10 @@ fn send<D: ProductDomain>(
     lane.send.extend_cot(&mut lane.stream, n * bits as usize)?;
     let ot = &*lane.send;
     let [pack, together] = steps(shape);
-    let mut pads = vec![[Block::ZERO; 2]; pack];
+    let mut pads = Zeroizing::new(vec![[Block::ZERO; 2]; pack]);
     let mut messages = Zeroizing::new(vec![0u64; pack * width]);
     let mut elements = Zeroizing::new(vec![0u64; 2 * width]);
-    let mut stream = vec![Block::ZERO; 2 * together * domain.pad_blocks(width)];
+    let mut stream = SecretBlocks::zeros(2 * together * domain.pad_blocks(width));
     for t in 0..bits {
         let shrunk = domain.shrunk(t);
         let blocks = shrunk.pad_blocks(width);
@@ -241,8 +242,6 @@ fn send<D: ProductDomain>(
             }
         })?;
     }
-    stream.zeroize();
-    pads.iter_mut().for_each(Zeroize::zeroize);
     Ok(())
 }
 
@@ -267,10 +266,10 @@ fn receive<D: ProductDomain>(
     lane.recv.extend_cot(&mut lane.stream, &choices)?;
     let ot = &*lane.recv;
     let [pack, together] = steps(shape);
-    let mut pads = vec![Block::ZERO; pack];
+    let mut pads = SecretBlocks::zeros(pack);
     let mut messages = Zeroizing::new(vec![0u64; pack * width]);
     let mut elements = Zeroizing::new(vec![0u64; width]);
-    let mut stream = vec![Block::ZERO; together * domain.pad_blocks(width)];
+    let mut stream = SecretBlocks::zeros(together * domain.pad_blocks(width));
     for t in 0..bits {
         let shrunk = domain.shrunk(t);
         let blocks = shrunk.pad_blocks(width);
@@ -297,7 +296,5 @@ fn receive<D: ProductDomain>(
             }
         }
     }
-    stream.zeroize();
-    pads.zeroize();
     Ok(())
 }
