@@ -157,6 +157,7 @@ impl Bits {
     pub fn extend(&mut self, other: &Self) {
         let shift = self.len % 64;
         self.len += other.len;
+        self.reserve(other.words.len());
         if shift == 0 {
             self.words.extend_from_slice(&other.words);
         } else {
@@ -167,6 +168,17 @@ impl Bits {
                 self.words.push(word >> (64 - shift));
             }
             self.words.truncate(self.len.div_ceil(64));
+        }
+    }
+
+    /// Makes room for so many more words. A buffer that is too small is wiped when it is replaced.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.words.len() + more;
+        if needed > self.words.capacity() {
+            let mut larger = Vec::with_capacity(needed.max(2 * self.words.capacity()));
+            larger.extend_from_slice(&self.words);
+            self.words.zeroize();
+            self.words = larger;
         }
     }
 
@@ -225,9 +237,12 @@ impl Zeroize for Bits {
 
 impl FromIterator<bool> for Bits {
     fn from_iter<I: IntoIterator<Item = bool>>(iter: I) -> Self {
+        let iter = iter.into_iter();
         let mut bits = Self::default();
+        bits.reserve(iter.size_hint().0.div_ceil(64));
         for bit in iter {
             if bits.len.is_multiple_of(64) {
+                bits.reserve(1);
                 bits.words.push(0);
             }
             if let Some(last) = bits.words.last_mut() {
@@ -267,6 +282,24 @@ mod tests {
             flipped.not_assign();
             prop_assert_eq!(flipped, a.iter().map(|x| !x).collect::<Bits>());
         }
+    }
+
+    #[test]
+    fn a_sequence_grows_by_whole_buffers() {
+        let mut bits = Bits::default();
+        let mut buffers = 0;
+        for i in 0..5000 {
+            let before = bits.words.capacity();
+            bits.extend(&Bits::from_fn(3, |j| (i + j) as u64));
+            buffers += usize::from(bits.words.capacity() != before);
+        }
+        assert!(bits.iter().enumerate().all(|(at, bit)| bit == ((at / 3 + at % 3) & 1) as u64));
+        assert!((1..=9).contains(&buffers), "{buffers} buffers for {} words", bits.words.len());
+        // Of known length in one.
+        let known: Bits = bits.iter().map(|bit| bit == 1).collect();
+        assert_eq!(known.words.capacity(), known.words.len());
+        let counted: Bits = bits.iter().map(|bit| bit == 1).filter(|_| true).collect();
+        assert!(known == bits && counted == bits);
     }
 
     #[test]

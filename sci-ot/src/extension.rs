@@ -13,7 +13,7 @@
 
 use sci_core::channel::Stream;
 use sci_core::hash::Row;
-use sci_core::prg::{ColumnPrgs, as_bytes, as_bytes_mut};
+use sci_core::prg::{ColumnPrgs, SecretBlocks, as_bytes, as_bytes_mut};
 use sci_core::transpose::transpose_128;
 use sci_core::{Bits, Block, Result, pack};
 use std::ops::Range;
@@ -126,14 +126,15 @@ fn read_columns(bytes: &[u8], rows: usize, columns: &mut [Block]) -> Result<()> 
 /// Rows of the latest extension, row-major in blocks.
 #[derive(Default)]
 struct Rows {
-    blocks: Vec<Block>,
+    blocks: SecretBlocks,
 }
 
 impl Rows {
     fn prepare(&mut self, n: usize, code: Code) {
         let needed = n.next_multiple_of(128) * code.row_blocks();
         if self.blocks.len() < needed {
-            self.blocks.resize(needed, Block::ZERO);
+            // Rows of before are not needed; those that are replaced are wiped.
+            self.blocks = SecretBlocks::zeros(needed);
         }
     }
 
@@ -143,12 +144,6 @@ impl Rows {
         for (part, half) in columns.chunks_exact(128 * width).enumerate() {
             transpose_128(half, width, out, parts, part);
         }
-    }
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        self.blocks.zeroize();
     }
 }
 
