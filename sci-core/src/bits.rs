@@ -1,11 +1,12 @@
 //! A packed sequence of bits: 64 to a word, unused high bits of the last word always zero.
 
 use crate::{Error, Prg, Result};
+use std::fmt;
 use zeroize::Zeroize;
 
 /// Packed bits. Bit `i` is bit `i % 64` of word `i / 64`; on the wire bit `i` is bit `i % 8` of
 /// byte `i / 8`, and exactly `ceil(len / 8)` bytes travel.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Bits {
     len: usize,
     words: Vec<u64>,
@@ -221,8 +222,15 @@ impl Bits {
     }
 }
 
+impl fmt::Debug for Bits {
+    /// Only the length: bits are shares or choices more often than not.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bits({})", self.len)
+    }
+}
+
 impl Drop for Bits {
-    /// Bits are shares or choices more often than not: always wiped.
+    /// For the same reason always wiped.
     fn drop(&mut self) {
         self.words.zeroize();
     }
@@ -300,6 +308,12 @@ mod tests {
         assert_eq!(known.words.capacity(), known.words.len());
         let counted: Bits = bits.iter().map(|bit| bit == 1).filter(|_| true).collect();
         assert!(known == bits && counted == bits);
+    }
+
+    #[test]
+    fn what_they_are_is_not_printed() {
+        let text = |bit| format!("{:?}", Bits::from_fn(70, |_| bit));
+        assert_eq!((text(0), text(1)), ("Bits(70)".into(), "Bits(70)".into()));
     }
 
     #[test]
