@@ -1,6 +1,6 @@
 //! MUX and B2A: what one correlated OT each way buys.
 //!
-//! **MUX** (PROTOCOLS A3). Input: XOR shares of a bit b and additive shares of x; output: fresh additive
+//! **MUX** (CrypTFlow2's F_MUX, in two COTs). Input: XOR shares of a bit b and additive shares of x; output: fresh additive
 //! shares of b x. With z = [b_0 x_0 + b_1 (x_0 - 2 b_0 x_0)] + [b_1 x_1 + b_0 (x_1 - 2 b_1 x_1)] each
 //! bracket is one COT with correlation x_j (1 - 2 b_j) against the other's bit, both directions
 //! in parallel: 2 (lambda + l) bits, 2 rounds. The text of CrypTFlow2 uses two plain OTs, 2 (lambda + 2l)

@@ -2,7 +2,7 @@
 //!
 //! A *single* is XOR shares of (a, b, ab); a *pair* is two of them with the same first factor,
 //! (a, b, ab) and (a, b', ab'). They turn an AND of shared bits into the opening of e = x xor a and
-//! f = y xor b (PROTOCOLS A2, CrypTFlow2 section 3.1 and appendix A). There are two dealers.
+//! f = y xor b (CrypTFlow2, section 3.1 and appendix A). There are two dealers.
 //!
 //! **By messages** ([`OtKind::Iknp`], where a message costs less than an OT):
 //!

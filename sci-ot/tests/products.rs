@@ -301,7 +301,7 @@ fn matrix_products_over_a_field() {
     }
 }
 
-/// The formula of PROTOCOLS A10 for full-width weights, to the bit, and across chunks.
+/// The formula of the module for full-width weights, to the bit, and across chunks.
 #[test]
 fn matrix_product_cost_is_the_formula() {
     for (l, m) in [(32, 32), (37, 13)] {

@@ -1,5 +1,4 @@
-//! floor(x / d) for any public d, over Z_2^l or Z_n with n > 6d (CrypTFlow2 section 4, Theorem 1;
-//! PROTOCOLS A7).
+//! floor(x / d) for any public d, over Z_2^l or Z_n with n > 6d (CrypTFlow2 section 4, Theorem 1).
 //!
 //! Write n = n_1 d + n_0, m(a) = 1{a is negative}, a = a_0 + a_1 mod n with representatives a_j. Then
 //!

@@ -1,4 +1,4 @@
-//! Arithmetic shift right by s over Z_2^l with an error of at most one (Cheetah, section 5.2; PROTOCOLS C6):
+//! Arithmetic shift right by s over Z_2^l with an error of at most one (Cheetah, section 5.2):
 //! for comparison with systems that have only that. Chosen by [`crate::Exactness::OneBitError`], never by default.
 //!
 //! **Functionality.** As [`mod@crate::truncate`] without its low comparison: the carry c of the low parts of the

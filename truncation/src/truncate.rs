@@ -1,5 +1,5 @@
 //! Arithmetic shift right by s over Z_2^l: floor(x / 2^s), exactly (CrypTFlow2 section 4.2 and Appendix D;
-//! SIRNN for the unknown sign; PROTOCOLS A8).
+//! SIRNN for the unknown sign).
 //!
 //! With c = 1{(x_0 mod 2^s) + (x_1 mod 2^s) >= 2^s} and w = 1{x_0 + x_1 >= 2^l},
 //! (x >> s) = (x_0 >> s) + (x_1 >> s) + c - w 2^(l-s) for the logical shift. c is one comparison of s bits

@@ -1,4 +1,4 @@
-//! The sign over Z_n, for any n (CrypTFlow2 section 3.3, Algorithm 4; PROTOCOLS A5).
+//! The sign over Z_n, for any n (CrypTFlow2 section 3.3, Algorithm 4).
 //!
 //! Let h = ceil(n/2) - 1, the largest non-negative value, a_0 the leader's share and a_1 the other's.
 //! As integers, a = a_0 + a_1 - n wrap with wrap = 1{a_0 + a_1 > n - 1}; it is negative if the sum

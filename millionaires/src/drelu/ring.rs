@@ -1,4 +1,4 @@
-//! The sign over Z_2^l (CrypTFlow2 section 3.2, Algorithm 2; PROTOCOLS A4).
+//! The sign over Z_2^l (CrypTFlow2 section 3.2, Algorithm 2).
 //!
 //! With x_j = 2^(l-1) msb_j + x_j', the top bit of x is msb_0 xor msb_1 xor carry, where
 //! carry = 1{x_0' + x_1' > 2^(l-1) - 1} = 1{x_s' > 2^(l-1) - 1 - x_r'}: one comparison of l - 1 bits

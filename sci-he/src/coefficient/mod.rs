@@ -1,5 +1,6 @@
 //! Rotation-free convolution and fully connected layers over Z_2^l and Z_n: products of polynomials
-//! whose coefficients are the tensors themselves (PROTOCOLS C2, C3).
+//! whose coefficients are the tensors themselves (Huang, Lu, Hong, Ding: Cheetah,
+//! USENIX Security 2022, section 3).
 //!
 //! *Functionality.* The parties hold additive shares of x; the server holds W, whose bound is
 //! public. Both get fresh additive shares of W·x, exactly, in the domain.

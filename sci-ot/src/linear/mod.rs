@@ -1,5 +1,5 @@
-//! Products of secret matrices over Z_2^l or Z_n by correlated OT (PROTOCOLS A10; Gilboa's multiplication,
-//! batched).
+//! Products of secret matrices over Z_2^l or Z_n by correlated OT (Gilboa's multiplication, CRYPTO 1999,
+//! batched as in CrypTFlow2).
 //!
 //! **Functionality.** One party holds A (d1 x d2, entries of m bits, two's complement or unsigned), the
 //! other B (d2 x d3 over the domain). They get additive shares of C = A B and learn nothing else.

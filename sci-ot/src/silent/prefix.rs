@@ -1,4 +1,4 @@
-//! 1-of-2^m OT from m correlated OTs (PROTOCOLS C6).
+//! 1-of-2^m OT from m correlated OTs (Naor and Pinkas, STOC 1999).
 //!
 //! Let key_{s,0} and key_{s,1} be the pads of COT s of an instance, s = 0..m, of which the receiver, choosing
 //! c, knows the one of bit c_s. The pad of message k is the XOR over s of F(key_{s,k_s}, k mod 2^s): level s
