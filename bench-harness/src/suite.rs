@@ -69,6 +69,8 @@ pub struct Suite {
     program: String,
     table: Table,
     mode: Mode,
+    /// Of which source this is: that of the start, whatever is changed meanwhile.
+    commit: String,
     criterion: Criterion,
     /// Seconds after which a network of the papers' sizes is not run again.
     patience: f64,
@@ -105,6 +107,7 @@ impl Suite {
             program,
             table,
             mode,
+            commit: commit(),
             criterion,
             patience: patience(std::env::var(PATIENCE_VARIABLE).ok().as_deref())?,
             cut_short: false,
@@ -143,7 +146,7 @@ impl Suite {
             notes: self.table.notes.iter().map(ToString::to_string).collect(),
             sizes: self.mode.name().into(),
             machine: Machine::this(),
-            commit: commit(),
+            commit: self.commit.clone(),
             threads: self.threads(),
             seconds,
             lines,
@@ -177,9 +180,8 @@ impl Suite {
     /// What a run of this commit finds of one before it, if that was interrupted or cut short: of the papers' sizes
     /// alone, and not where files were changed since, which no name tells apart.
     fn kept(&self) -> Option<PathBuf> {
-        let commit = commit();
-        let whole = self.mode == Mode::Paper && !commit.ends_with('+');
-        whole.then(|| self.progress().join(commit))
+        let whole = self.mode == Mode::Paper && !self.commit.ends_with('+');
+        whole.then(|| self.progress().join(&self.commit))
     }
 
     /// What was measured before for `key`, or what `measure` measures; kept where [`Suite::kept`] says.

@@ -12,7 +12,8 @@ pub const TABLE: Table = Table {
     title: "CrypTFlow, table VII: networks for MNIST between two parties, over the LAN",
     notes: &[
         "The program itself on architectures of the zoo with random weights, l = 37, scale 12: two processes, all phases and \
-         the set-up, and the outputs must equal the cleartext run bit by bit; rounds are those after the set-up. Time and traffic do not depend on the weights. \
+         the set-up, and the outputs must equal the cleartext run bit by bit; rounds are those after the set-up. Time \
+         and traffic do not depend on the weights. \
          CrypTFlow's two-party backend was ABY.",
         "LogReg and the small LeNet are the paper's rows; the latter is taken to be network B of SecureNN. SecureML's perceptron and the large LeNet are those of its table \
          V, which is about three parties (Porthos: LogReg 2.7 ms, SecureML 8 ms, MiniONN's network, which is our small \

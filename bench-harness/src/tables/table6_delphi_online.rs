@@ -16,7 +16,8 @@ pub const TABLE: Table = Table {
         "The layers of table 5 in two phases. GC in Delphi's phases: offline the server garbles max(x_0 + x_1, 0) + r \
          over a 41-bit Z_n and sends the tables, and the client obtains by IKNP the labels of x_1 and r, which it \
          knows ahead; online the server sends the labels of x_0, the client evaluates and returns the 41 colours that it \
-         ends with, which only the server can decode. Both phases are held equal to their formulas. Lattice work, by which Delphi makes x_1 known ahead, is not counted.",
+         ends with, which only the server can decode. Both phases are held equal to their formulas. Lattice work, by \
+         which Delphi makes x_1 known ahead, is not counted.",
         "Ours, silent OT ahead: offline the correlated OTs that the layers take are expanded, as many as a rehearsal \
          took; online there is no expansion, which every run checks. With IKNP the live choices go into the extension: \
          everything is online.",

@@ -6,9 +6,9 @@
 //! party can lead.
 //!
 //! **Protocol** (CrypTFlow2, section 3.1, Algorithm 1). The inputs are cut into q = ceil(l/m)
-//! digits of at most m bits, by the fewest bits sent: about equally wide as a rule. (The paper has digits of m bits, but
-//! for the top one; equal ones have smaller tables in all.) For every digit of w bits the leader offers, in one 1-of-2^w OT,
-//! masked 1{x_j > k} and 1{x_j = k} for all k; the other party chooses with its digit. A binary
+//! digits of at most m bits, by the fewest bits sent: about equally wide as a rule. (The paper has digits of m
+//! bits, but for the top one; equal ones have smaller tables in all.) For every digit of w bits the leader offers, in
+//! one 1-of-2^w OT, masked 1{x_j > k} and 1{x_j = k} for all k; the other party chooses with its digit. A binary
 //! tree then joins neighbours, gt <- gt_high xor (eq_high AND gt_low), eq <- eq_high AND eq_low; a
 //! node without a partner is carried up. Both ANDs of a node share a factor, hence *pairs* of
 //! triples; eq is never needed on the least significant branch.

@@ -25,7 +25,8 @@ const USUAL_POOLS: usize = 8;
 
 /// Outputs that a pool may have ahead of need. An operation of comparisons goes through six flights and more, in which
 /// cores have nothing else to do, and takes about one correlated OT for each byte that it sends: what cores can make in
-/// a flight is [`crate::peer::Settings::flight`] for all pools together, and a pool may have as many, within 128 MiB for all `pools`.
+/// a flight is [`crate::peer::Settings::flight`] for all pools together, and a pool may have as many, within 128 MiB
+/// for all `pools`.
 pub(crate) fn ahead(flight: u64, pools: usize) -> usize {
     let most = AHEAD_AT_MOST * USUAL_POOLS / pools.max(USUAL_POOLS);
     usize::try_from(flight).unwrap_or(usize::MAX).clamp(AHEAD.min(most), most)
