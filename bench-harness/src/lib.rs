@@ -6,8 +6,9 @@
 //! `results/<name>.{json,csv,md,svg}` and a `results/README.md` of all.
 //!
 //! * `cargo bench -p bench-harness` runs sizes that finish on two cores within 20 minutes;
-//! * `SCI_BENCH=paper` runs the papers' sizes and takes up where it was interrupted; a whole network is run until its
-//!   runs took forty seconds, or as many as `SCI_BENCH_PATIENCE` says (`inf`: five times in any case);
+//! * `SCI_BENCH=paper` runs the papers' sizes; a whole network is run until its runs took forty seconds, or as many as
+//!   `SCI_BENCH_PATIENCE` says (`inf`: five times in any case). Every run is kept in `results/runs/`, and what is there
+//!   of the same commit and machine is not run again: so it takes up where it was interrupted;
 //! * `SCI_BENCH=quick`, or the argument `--quick` or `--test`, runs the smallest of everything and writes
 //!   below `target/` only;
 //! * a filter runs the tables whose names contain it, `--list` names them.
@@ -28,6 +29,7 @@ pub mod plot;
 pub mod prediction;
 pub mod products;
 pub mod result;
+mod runs;
 pub mod suite;
 pub mod summary;
 pub mod tables;

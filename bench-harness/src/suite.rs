@@ -4,6 +4,7 @@ use crate::job::Job;
 use crate::machine::{Machine, commit};
 use crate::pair::{Measurement, Pair, Result, Sample};
 use crate::result::{Line, ResultFile, SCHEMA};
+use crate::runs::Runs;
 use crate::summary::readme;
 use crate::{network, plot};
 use criterion::Criterion;
@@ -74,8 +75,9 @@ pub struct Suite {
     criterion: Criterion,
     /// Seconds after which a network of the papers' sizes is not run again.
     patience: f64,
-    /// A network was run fewer than five times.
-    cut_short: bool,
+    /// What a run of this commit finds of one before it, if that was interrupted or cut short: of the papers' sizes
+    /// alone, and not where files were changed since, which no name tells apart.
+    runs: Option<Runs>,
     measured: usize,
     start: Instant,
 }
@@ -91,7 +93,8 @@ impl Suite {
     /// Prepares a table.
     ///
     /// # Errors
-    /// If the system does not say where this program is, or for a patience that is no number of seconds.
+    /// If the system does not say where this program is, for a patience that is no number of seconds, and for earlier runs
+    /// that cannot be read.
     pub fn new(table: Table, mode: Mode) -> Result<Self> {
         let program = std::env::current_exe().map_err(|e| e.to_string())?;
         let program = program.to_str().ok_or("the path of this program is no text")?.to_string();
@@ -103,14 +106,20 @@ impl Suite {
         if mode == Mode::Default {
             criterion = criterion.configure_from_args();
         }
+        let commit = commit();
+        let runs = if mode == Mode::Paper && !commit.ends_with('+') {
+            Some(Runs::open(&results(mode), table.name, &commit, &Machine::this())?)
+        } else {
+            None
+        };
         Ok(Self {
             program,
             table,
             mode,
-            commit: commit(),
+            commit,
             criterion,
             patience: patience(std::env::var(PATIENCE_VARIABLE).ok().as_deref())?,
-            cut_short: false,
+            runs,
             measured: 0,
             start: Instant::now(),
         })
@@ -135,10 +144,8 @@ impl Suite {
         if self.mode == Mode::Default {
             self.criterion.final_summary();
         }
-        let before = self.kept().map(|directory| directory.join("seconds"));
-        let earlier =
-            before.as_ref().and_then(|before| fs::read_to_string(before).ok()?.parse::<f64>().ok());
-        let seconds = self.start.elapsed().as_secs_f64() + earlier.unwrap_or(0.0);
+        let earlier = self.runs.as_ref().map_or(0.0, Runs::seconds);
+        let seconds = self.start.elapsed().as_secs_f64() + earlier;
         let file = ResultFile {
             schema: SCHEMA,
             name: self.table.name.into(),
@@ -151,40 +158,13 @@ impl Suite {
             seconds,
             lines,
         };
-        let directory = self.results();
+        let directory = results(self.mode);
         write_all(&directory, &file, &self.table)?;
-        match before {
-            Some(before) if self.cut_short => write(&before, &seconds.to_string())?,
-            Some(_) => drop(fs::remove_dir_all(self.progress())),
-            None => {}
-        }
         eprintln!("{}: {seconds:.0} s, written to {}", self.table.name, directory.display());
         Ok(())
     }
 
-    /// Where results go: beside the crates, or below the build directory for a quick run.
-    fn results(&self) -> PathBuf {
-        if let Some(directory) = std::env::var_os("SCI_BENCH_RESULTS") {
-            return directory.into();
-        }
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        workspace.join(self.mode.pick("target/sci-bench/quick", "results", "results"))
-    }
-
-    /// Where runs of the papers' sizes keep what the next may need.
-    fn progress(&self) -> PathBuf {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        workspace.join("target/sci-bench/progress").join(self.table.name)
-    }
-
-    /// What a run of this commit finds of one before it, if that was interrupted or cut short: of the papers' sizes
-    /// alone, and not where files were changed since, which no name tells apart.
-    fn kept(&self) -> Option<PathBuf> {
-        let whole = self.mode == Mode::Paper && !self.commit.ends_with('+');
-        whole.then(|| self.progress().join(&self.commit))
-    }
-
-    /// What was measured before for `key`, or what `measure` measures; kept where [`Suite::kept`] says.
+    /// What was measured before for `key`, or what `measure` measures.
     pub(crate) fn resumable<T: Serialize + DeserializeOwned>(
         &mut self,
         key: &str,
@@ -193,17 +173,14 @@ impl Suite {
         self.measured += 1;
         let seconds = self.start.elapsed().as_secs();
         eprintln!("{} [{}, {seconds} s]: {key}", self.table.name, self.measured);
-        let Some(directory) = self.kept() else { return measure(self) };
-        let name: String = key.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        let path = directory.join(format!("{name}.json"));
-        let kept = fs::read_to_string(&path).ok();
-        if let Some(kept) = kept.and_then(|text| serde_json::from_str(&text).ok()) {
+        if let Some(kept) = self.runs.as_mut().and_then(|runs| runs.get(key)) {
             return Ok(kept);
         }
+        let start = Instant::now();
         let measured = measure(self)?;
-        let text = serde_json::to_string(&measured).map_err(|e| e.to_string())?;
-        fs::create_dir_all(&directory).map_err(|e| e.to_string())?;
-        write(&path, &text)?;
+        if let Some(runs) = &mut self.runs {
+            runs.add(key, start.elapsed().as_secs_f64(), &measured)?;
+        }
         Ok(measured)
     }
 
@@ -309,12 +286,20 @@ impl Suite {
             figures.runs.push(self.resumable(&key, |_| network::once(&program, run))?);
             let spent: f64 = figures.runs.iter().map(|once| once.seconds).sum();
             if self.mode == Mode::Paper && spent > self.patience && number < most {
-                self.cut_short = true;
                 break;
             }
         }
         Ok(figures)
     }
+}
+
+/// Where results go: beside the crates, or below the build directory for a quick run.
+fn results(mode: Mode) -> PathBuf {
+    if let Some(directory) = std::env::var_os("SCI_BENCH_RESULTS") {
+        return directory.into();
+    }
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    workspace.join(mode.pick("target/sci-bench/quick", "results", "results"))
 }
 
 /// What a job is called. Part of it is criterion's, which compares a run with the one before by name.

@@ -2,8 +2,8 @@
 //!
 //! Each loop is written once in safe code, which is the specification, and compiled again under wider
 //! target features; which of them runs is decided by the processor. The two multiply-accumulates
-//! have hand-written AVX-512 siblings in [`wide`], since their speed is a matter of registers. Nothing
-//! branches on a value.
+//! have hand-written siblings in [`wide`] for AVX-512 and in [`avx2`], since their speed is a matter of
+//! registers. Nothing branches on a value.
 
 use crate::modulus::Modulus;
 
@@ -44,6 +44,8 @@ macro_rules! vectorized {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub(crate) mod pairs;
 #[cfg(target_arch = "x86_64")]
 mod wide;
@@ -99,6 +101,9 @@ fn dot_block(products: &[Product<'_>], at: usize, a0: &mut [u64; CHUNK], a1: &mu
     if has_avx512() {
         // SAFETY: the processor has AVX-512F.
         unsafe { wide::dot(products, at, a0, a1) }
+    } else if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        unsafe { avx2::dot(products, at, a0, a1) }
     } else {
         dot_portable(products, at, a0, a1);
     }

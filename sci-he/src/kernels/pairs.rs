@@ -107,6 +107,9 @@ fn step_sums(weights: &[[u32; FILTERS]], x: &[u32], at: usize, sums: &mut Sums) 
     if has_avx512() && std::arch::is_x86_feature_detected!("avx512vnni") {
         // SAFETY: the processor has AVX-512F and VNNI.
         unsafe { super::wide::step_sums(weights, x, at, sums) }
+    } else if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        unsafe { super::avx2::step_sums(weights, x, at, sums) }
     } else {
         step_portable(weights, x, at, sums);
     }
