@@ -23,13 +23,9 @@ pub(super) fn dot(
     a0: &mut [u64; CHUNK],
     a1: &mut [u64; CHUNK],
 ) {
-    let mut fours = products.chunks_exact(4);
-    for four in &mut fours {
-        if let &[a, b, c, d] = four {
-            dot_some([a, b, c, d], at, a0, a1);
-        }
-    }
-    fours.remainder().iter().for_each(|&product| dot_some([product], at, a0, a1));
+    let (fours, rest) = products.as_chunks::<4>();
+    fours.iter().for_each(|&four| dot_some(four, at, a0, a1));
+    rest.iter().for_each(|&product| dot_some([product], at, a0, a1));
 }
 
 #[target_feature(enable = "avx2")]

@@ -184,8 +184,8 @@ mod tests {
         }
     }
 
-    /// Against the definition at the extremes, with as many pairs as a sum may hold; what runs here and the
-    /// portable loops.
+    /// Against the definition at the extremes, with as many pairs as a sum may hold; what runs here, what AVX2 would
+    /// where a processor has more, and the portable loops.
     #[test]
     fn sums_are_their_definition() {
         let m = Modulus::new(P, 4096).unwrap();
@@ -224,11 +224,27 @@ mod tests {
                 short_weights.iter().map(|w| w.map(|[a, b]| pair(a, b))).collect();
             let mut got = [[[7; SPAN]; 2]; FILTERS];
             sums(&weights, 1, &placed, total, &mut got);
-            let mut portable = [[[9; SPAN]; 2]; FILTERS];
-            for (step, x) in placed.chunks_exact(total * PAIR).enumerate() {
-                step_portable(&weights, &x[PAIR..], step * STEP, &mut portable);
-            }
+            let by = |step_sums: &dyn Fn(&[u32], usize, &mut Sums)| {
+                let mut sums = [[[9; SPAN]; 2]; FILTERS];
+                for (step, x) in placed.chunks_exact(total * PAIR).enumerate() {
+                    step_sums(&x[PAIR..], step * STEP, &mut sums);
+                }
+                sums
+            };
+            let portable = by(&|x, at, sums| step_portable(&weights, x, at, sums));
             assert!(got == portable, "{bound}");
+            #[cfg(target_arch = "x86_64")]
+            if std::arch::is_x86_feature_detected!("avx2") {
+                #[expect(
+                    unsafe_code,
+                    reason = "calls a function whose features were just detected"
+                )]
+                // SAFETY: the processor has AVX2.
+                let avx2 = by(&|x, at, sums| unsafe {
+                    crate::kernels::avx2::step_sums(&weights, x, at, sums);
+                });
+                assert!(avx2 == portable, "{bound}");
+            }
             for (f, got) in got.iter().enumerate() {
                 let mut out: Vec<u32> = (0..SPAN as u32).collect();
                 fold(&m, m.scaler(3), got, u32::MAX, &mut out);

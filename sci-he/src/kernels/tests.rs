@@ -7,8 +7,8 @@ fn draw(prg: &mut Prg, len: usize) -> Vec<u32> {
     (0..len).map(|i| if i % 5 == 0 { P - 1 } else { prg.next_u64() as u32 % P }).collect()
 }
 
-/// Against the definition, with more products than the accumulator holds, for what runs here and for
-/// the portable loops.
+/// Against the definition, with more products than the accumulator holds, for what runs here, for AVX2 where a
+/// processor has more, and for the portable loops.
 #[test]
 fn sums_of_products_are_their_definition() {
     let m = Modulus::new(P, 4096).unwrap();
@@ -34,13 +34,22 @@ fn sums_of_products_are_their_definition() {
                 .collect()
         };
         assert_eq!(out, [expected(1), expected(2)], "{count}");
-        let count = count.min(255);
-        let (mut got, mut portable) = ([[3; CHUNK]; 2], [[3; CHUNK]; 2]);
-        let [a0, a1] = &mut got;
-        dot_block(&products[..count], CHUNK, a0, a1);
-        let [a0, a1] = &mut portable;
-        dot_portable(&products[..count], CHUNK, a0, a1);
-        assert_eq!(got, portable);
+        let products = &products[..count.min(255)];
+        let sums = |dot: &dyn Fn(&mut [u64; CHUNK], &mut [u64; CHUNK])| {
+            let mut sums = [[3; CHUNK]; 2];
+            let [a0, a1] = &mut sums;
+            dot(a0, a1);
+            sums
+        };
+        let portable = sums(&|a0, a1| dot_portable(products, CHUNK, a0, a1));
+        assert_eq!(sums(&|a0, a1| dot_block(products, CHUNK, a0, a1)), portable);
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            #[expect(unsafe_code, reason = "calls a function whose features were just detected")]
+            // SAFETY: the processor has AVX2.
+            let avx2 = sums(&|a0, a1| unsafe { avx2::dot(products, CHUNK, a0, a1) });
+            assert_eq!(avx2, portable);
+        }
     }
 }
 
