@@ -40,7 +40,7 @@ fn products(c: &mut Criterion) {
                             Party::Server => Matrix::Weights(&weights),
                             Party::Client => Matrix::Inputs(&inputs),
                         };
-                        matmul(peer, &product, matrix, product.cheapest(peer.settings().ot))?;
+                        matmul(peer, &product, matrix, product.way(peer.settings()))?;
                     }
                     Ok(start.elapsed())
                 });

@@ -48,6 +48,9 @@ pub struct Settings {
     /// How many bytes of payload, both ways, may be spent to save a flight where a protocol has the choice: what could
     /// be made and sent in the time of one. 0: none.
     pub flight: u64,
+    /// How many percent more bytes, both ways, a product may take so that the fuller direction of a full-duplex link has
+    /// fewer ([`crate::linear::Product::way`]), 0..=100.
+    pub surplus: u32,
 }
 
 impl Settings {
@@ -55,6 +58,10 @@ impl Settings {
     pub const DEFAULT_RADIX: u32 = 4;
     /// The greatest [`Settings::flight`]: twice what 1000 MB/s carry each way in the flight of a round trip of 500 ms.
     pub const MAX_FLIGHT: u64 = 1_000_000_000;
+    /// What costs no time where bytes are cheap, and halves that of products with weights that fill the ring.
+    pub const DEFAULT_SURPLUS: u32 = 10;
+    /// The greatest [`Settings::surplus`]. Both directions together would carry twice the bytes: nothing is gained.
+    pub const MAX_SURPLUS: u32 = 100;
     /// Fast where memory is close, 0.73 bit a COT. Slower links want 2^19: 0.22.
     pub const DEFAULT_SILENT_LOG_K: u32 = 17;
 
@@ -71,6 +78,7 @@ impl Default for Settings {
             ot: OtKind::default(),
             silent_log_k: Self::DEFAULT_SILENT_LOG_K,
             flight: 0,
+            surplus: Self::DEFAULT_SURPLUS,
         }
     }
 }
@@ -190,6 +198,9 @@ impl Peer {
         if settings.flight > Settings::MAX_FLIGHT {
             let most = format_args!("at most {} bytes", Settings::MAX_FLIGHT);
             return Err(Error::invalid("flight", most, settings.flight));
+        }
+        if settings.surplus > Settings::MAX_SURPLUS {
+            return Err(Error::invalid("surplus", "0..=100", settings.surplus));
         }
         let party = session.party();
         let foundation = match party {

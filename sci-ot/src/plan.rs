@@ -106,8 +106,17 @@ impl Plan {
     /// The cost of all chunks: none depends on another, so rounds are those of the longest. (More chunks than lanes
     /// still take their turns.)
     pub fn cost(&self, mut chunk: impl FnMut(usize, Party) -> Cost) -> Cost {
-        self.chunks().enumerate().fold(Cost::ZERO, |sum, (index, range)| {
-            sum.beside(chunk(range.len(), Self::leader(index)))
+        let (whole, rest) = (self.total / self.chunk, self.total % self.chunk);
+        // Those of one size and leader cost the same: their numbers, by the first of them.
+        let kinds = [
+            (0, self.chunk, whole.div_ceil(2)),
+            (1, self.chunk, whole / 2),
+            (whole, rest, usize::from(rest > 0)),
+        ];
+        let kinds = kinds.into_iter().filter(|&(.., count)| count > 0);
+        kinds.fold(Cost::ZERO, |sum, (first, len, count)| {
+            let each = chunk(len, Self::leader(first));
+            sum.beside((each * count as u64).in_rounds(each.rounds))
         })
     }
 }
@@ -130,6 +139,21 @@ mod tests {
                 }
                 assert_eq!(next, total);
             }
+        }
+    }
+
+    #[test]
+    fn the_cost_is_that_of_all_chunks() {
+        let chunk = |len: usize, leader: Party| Cost {
+            cots: (len * len) as u64,
+            ..Cost::message(leader, 8 * len as u64).in_rounds(2 + u32::from(len < 50))
+        };
+        for total in [0, 1, 49, 50, 51, 100, 130, 150, 200, 201] {
+            let plan = Plan::pieces(total, 50);
+            let one_by_one = plan.chunks().enumerate().fold(Cost::ZERO, |sum, (index, range)| {
+                sum.beside(chunk(range.len(), Plan::leader(index)))
+            });
+            assert_eq!(plan.cost(chunk), one_by_one, "{total}");
         }
     }
 

@@ -126,7 +126,7 @@ fn by_ot(
     bits: u32,
     inputs: &[u64],
 ) -> Result<[f64; 2]> {
-    let way = convolution_product(ring, geometry, bits).cheapest(settings.ot);
+    let way = convolution_product(ring, geometry, bits).way(settings);
     let weights = weights(geometry, bits);
     timed(
         settings,
@@ -208,7 +208,7 @@ fn main() -> Result<()> {
                     Party::Server => Matrix::Weights(&[1]),
                     Party::Client => Matrix::Inputs(&[1]),
                 };
-                let way = convolution_product(ring, &geometry, 1).cheapest(settings.ot);
+                let way = convolution_product(ring, &geometry, 1).way(settings);
                 convolution(peer, ring, &geometry, 1, tensor, way).map(drop)
             },
         )?;
@@ -225,7 +225,7 @@ fn main() -> Result<()> {
         ring.sample_into(&mut Prg::new(Block([7, 1])), &mut inputs);
         for settings in [Settings::over(OtKind::Iknp)].into_iter().chain(silent) {
             let product = convolution_product(ring, &geometry, bits);
-            let cost = product.cost(settings.ot, product.cheapest(settings.ot));
+            let cost = product.cost(settings.ot, product.way(settings));
             let model =
                 [rates.cpu_seconds(&cost, settings), rates.seconds(&cost, settings, link, 1)];
             let engine = match settings.ot {

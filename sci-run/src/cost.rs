@@ -95,8 +95,7 @@ impl<D: NetDomain> Reckoning<'_, D> {
             return Ok(());
         }
         let product = by_ot(self.domain, factor_bits(self.program, weight)?);
-        let ot = self.settings.ot;
-        self.takes(product.cost(ot, product.cheapest(ot)));
+        self.takes(product.cost(self.settings.ot, product.way(self.settings)));
         Ok(())
     }
 }

@@ -37,6 +37,8 @@ pub const LPN: &str = "lpn";
 pub const RADIX: &str = "radix";
 /// Bytes that protocols may spend to save a flight.
 pub const FLIGHT: &str = "flight";
+/// Percent of bytes that products may spend to load both directions of the link.
+pub const SURPLUS: &str = "surplus";
 /// What the client learns.
 pub const OUTPUT: &str = "output";
 /// The kind of truncation: only the faithful one gives what the cleartext run gives.
@@ -102,6 +104,7 @@ pub fn offer(program: &PublicProgram, offered: &Offered) -> athos::Result<Public
         (LPN, settings.silent_log_k.to_string()),
         (RADIX, settings.radix.to_string()),
         (FLIGHT, settings.flight.to_string()),
+        (SURPLUS, settings.surplus.to_string()),
         (TRUNCATION, exactness.name().to_string()),
         (MAX_INPUTS, max_inputs.to_string()),
         (LINK, link.to_string()),
@@ -171,6 +174,7 @@ pub fn check(offer: &Offer, program: &PublicProgram, accepted: Exactness) -> Res
         radix: within(offer, RADIX, 1, 8)?,
         silent_log_k: within(offer, LPN, 16, 19)?,
         flight: within(offer, FLIGHT, 0, Settings::MAX_FLIGHT)?,
+        surplus: within(offer, SURPLUS, 0, Settings::MAX_SURPLUS)?,
     };
     let max_inputs = number(offer, MAX_INPUTS)?;
     let link = parameter(offer, LINK)?;
@@ -223,15 +227,15 @@ mod tests {
     use sci_core::channel::shaped::LinkShape;
 
     #[test]
-    fn a_server_does_not_set_a_flight_or_a_digit_beyond_bounds() {
+    fn a_server_sets_nothing_beyond_bounds() {
         let program = Source::parse("digits").unwrap().load(&Plan::default()).unwrap().public;
-        let checked = |radix, flight| {
+        let checked = |radix, flight, surplus| {
             let offered = Offered {
                 backend: Backend::Ot,
                 assignment: Assignment::uniform(&program, Engine::Ot),
                 style: Style::default(),
                 exactness: Exactness::Faithful,
-                settings: Settings { radix, flight, ..Settings::default() },
+                settings: Settings { radix, flight, surplus, ..Settings::default() },
                 max_inputs: 1,
                 link: PlannedLink::given(LinkShape::LAN),
             };
@@ -240,11 +244,14 @@ mod tests {
             check(&offer, &program, Exactness::Faithful)
                 .inspect(|checked| assert_eq!(*checked, offered))
         };
-        checked(4, Settings::MAX_FLIGHT).unwrap();
-        for (radix, flight, name) in
-            [(4, Settings::MAX_FLIGHT + 1, FLIGHT), (4, u64::MAX, FLIGHT), (9, 0, RADIX)]
-        {
-            let error = checked(radix, flight).unwrap_err();
+        checked(4, Settings::MAX_FLIGHT, Settings::MAX_SURPLUS).unwrap();
+        for (radix, flight, surplus, name) in [
+            (4, Settings::MAX_FLIGHT + 1, 0, FLIGHT),
+            (4, u64::MAX, 0, FLIGHT),
+            (9, 0, 0, RADIX),
+            (4, 0, Settings::MAX_SURPLUS + 1, SURPLUS),
+        ] {
+            let error = checked(radix, flight, surplus).unwrap_err();
             assert!(matches!(error, Error::PeerMisbehaved { .. }), "{error}");
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -1,5 +1,5 @@
-//! Which settings a session has: the engine of every product, the radix of comparisons and the LPN set of
-//! silent OT, by cost.
+//! Which settings a session has: the engine of every product, the radix of comparisons, the LPN set of silent OT and
+//! the bytes that products by OT spend to load both directions of the link, by cost.
 //!
 //! For every choice the exact cost functions give the payload, the rounds and the OTs of the program; the link
 //! and the machine weigh them:
@@ -48,6 +48,10 @@ use truncation::Exactness;
 /// Predictions that differ by less than this share are taken for equally fast, the model being no better; the
 /// one with fewer bytes then leaves more of the link to others. (13 %, by the measurements above.)
 const INDIFFERENT: f64 = 0.13;
+
+/// What products by OT may spend so that both directions of a link carry them, where bytes take longer than work: with
+/// half more they take from half to three quarters of the time in one.
+const WIDE_SURPLUS: u32 = 50;
 
 /// The same for two engines, whose errors are not those of one model. (By the measurements above.)
 const INDIFFERENT_ENGINES: f64 = 0.25;
@@ -294,14 +298,20 @@ impl<D: NetDomain> Plan<D> {
             OtKind::Silent => 16..=19,
         };
         let radices = radix.map_or(1..=8, |radix| radix..=radix);
+        let surpluses: &[u32] = match assignment.uses(Engine::Ot) {
+            true => &[Settings::DEFAULT_SURPLUS, WIDE_SURPLUS],
+            false => &[Settings::DEFAULT_SURPLUS],
+        };
         let mut choices = Vec::new();
         for radix in radices {
-            let settings = Settings { radix, flight, ..Settings::over(ot) };
-            let reckoned = Reckoned::of(program, domain, &protocols, settings, request)?;
-            for silent_log_k in sets.clone() {
-                let settings = Settings { radix, ot, silent_log_k, flight };
-                let (seconds, bytes) = reckoned.with(settings, request);
-                choices.push((seconds, bytes, (settings, seconds, bytes)));
+            for &surplus in surpluses {
+                let settings = Settings { radix, flight, surplus, ..Settings::over(ot) };
+                let reckoned = Reckoned::of(program, domain, &protocols, settings, request)?;
+                for silent_log_k in sets.clone() {
+                    let settings = Settings { silent_log_k, ..settings };
+                    let (seconds, bytes) = reckoned.with(settings, request);
+                    choices.push((seconds, bytes, (settings, seconds, bytes)));
+                }
             }
         }
         let best = preferred(INDIFFERENT, choices);
@@ -421,7 +431,7 @@ mod tests {
         let spec = ConvSpec { batch: 1, in_channels, out_channels, groups, input, window };
         let (geometry, ring) = (ConvGeometry::new(spec).unwrap(), Ring::new(37).unwrap());
         let product = convolution_product(ring, &geometry, 13);
-        let ot = product.cost(OtKind::Silent, product.cheapest(OtKind::Silent));
+        let ot = product.cost(OtKind::Silent, product.way(Settings::default()));
         let privacy = sci_he::params::Privacy::default();
         let layer = Layer::conv(Packing::Coefficient, &geometry, ring, 1 << 12, privacy).unwrap();
         let candidate = Ok(Some(Arc::new(layer)));
@@ -462,6 +472,20 @@ mod tests {
         assert_eq!(preferred(0.13, [fast, (1.2, 50.0, "slow")]), Some("fast"));
         assert_eq!(preferred(0.13, [(1.1, 150.0, "worse"), fast]), Some("fast"));
         assert_eq!(preferred::<()>(0.13, []), None);
+    }
+
+    /// Where bytes take longer than work.
+    #[test]
+    fn products_by_ot_load_both_directions_of_a_slow_link() {
+        use crate::cli::Plan;
+        use crate::model::Source;
+        let plan = Plan::default();
+        let program = Source::parse("minionn_cifar10").unwrap().load(&plan).unwrap().public;
+        let sci_core::AnyDomain::Ring(ring) = program.domain else { panic!() };
+        for (link, surplus) in [("loopback", Settings::DEFAULT_SURPLUS), ("wan", WIDE_SURPLUS)] {
+            let decision = decide(&program, ring, &request(Backend::Ot, link)).unwrap();
+            assert_eq!(decision.settings.surplus, surplus, "{link}");
+        }
     }
 
     #[test]

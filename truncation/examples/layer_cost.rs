@@ -79,7 +79,7 @@ impl Layer {
                     Party::Server => Matrix::Weights(&weights),
                     Party::Client => Matrix::Inputs(&inputs),
                 };
-                matmul(peer, &product, matrix, product.cheapest(peer.settings().ot))
+                matmul(peer, &product, matrix, product.way(peer.settings()))
             }
         };
         done.map(drop)

@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use wire::{Hello, Wire};
 
 /// The version of the handshake, of the frames after it, and of what protocols send in them.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// The most parameters or requirements.
 pub const MAX_FIELDS: usize = 64;

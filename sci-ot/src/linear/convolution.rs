@@ -51,7 +51,7 @@ pub fn convolution_product<D: ProductDomain>(
 ///         Party::Server => Matrix::Weights(&[1, 10, -1, 2]),
 ///         Party::Client => Matrix::Inputs(&[1, 2, 3, 4, 5, 6]),
 ///     };
-///     let way = convolution_product(ring, &depth_wise, 8).cheapest(peer.settings().ot);
+///     let way = convolution_product(ring, &depth_wise, 8).way(peer.settings());
 ///     convolution(peer, ring, &depth_wise, 8, tensor, way)
 /// })?;
 /// assert_eq!(reveal(ring, server.value.values(), client.value.values()), [21, 32, 6, 7]);

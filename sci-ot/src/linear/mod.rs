@@ -16,7 +16,7 @@
 //! d1 d2 (l lambda + d3 l (l+1) / 2); over Z_n d1 d2 m (lambda + d3 eta). Rows of more than 2^20 / l elements are
 //! cut into tiles of about equal width, each with COTs of its own.
 //!
-//! Either party may be the receiver (A B or its transpose); [`Product::cheapest`] compares.
+//! Either party may be the receiver (A B or its transpose); [`Product::way`] compares.
 //!
 //! **Blocks.** A [`Product`] may have many blocks, A_b B_b for b below `blocks`, as a convolution in groups
 //! has. They are one protocol run: the entries of all blocks stand one behind the other and are cut into

@@ -5,7 +5,7 @@ use super::{
     weight_entry,
 };
 use crate::kind::OtKind;
-use crate::peer::Peer;
+use crate::peer::{Peer, Settings};
 use sci_core::{Cost, Error, Party, Result, Shares};
 use std::ops::Range;
 use zeroize::Zeroizing;
@@ -25,8 +25,10 @@ pub enum Direction {
 pub enum Way {
     /// All of it in one.
     One(Direction),
-    /// Half the blocks in each, side by side; of a single block half the rows of W.
-    Both,
+    /// In both, side by side: so many columns of every block, or rows if a block has more of these, by
+    /// [`Direction::WeightsChoose`] and the others by [`Direction::InputsChoose`]. (Cut across its longer side a product
+    /// has few more COTs than in one: each part has all those of its entries along the shorter one.)
+    Split(usize),
 }
 
 /// The public shape of W_b X_b for every b below `blocks`.
@@ -50,7 +52,6 @@ pub struct Product<D> {
 #[derive(Clone, Debug)]
 struct Part {
     direction: Direction,
-    blocks: Range<usize>,
     rows: Range<usize>,
     columns: Range<usize>,
 }
@@ -69,7 +70,7 @@ impl Part {
                 (entries, self.columns.len(), self.rows.len())
             }
         };
-        Shape { domain, entries, count: self.blocks.len() * lines * inner, width }
+        Shape { domain, entries, count: product.blocks * lines * inner, width }
     }
 
     /// Who owns the entries.
@@ -80,11 +81,19 @@ impl Part {
         }
     }
 
-    /// Entry e of the weights, or of the inputs, in a part of so many `lines` of `inner` entries a block: its
-    /// block, its line within the part, and its place in the line.
-    fn place(&self, lines: usize, inner: usize, e: usize) -> [usize; 3] {
-        [self.blocks.start + e / (lines * inner), e / inner % lines, e % inner]
+    /// Lines of entries a block.
+    fn lines(&self) -> usize {
+        match self.direction {
+            Direction::WeightsChoose => self.rows.len(),
+            Direction::InputsChoose => self.columns.len(),
+        }
     }
+}
+
+/// Entry e of the weights, or of the inputs, in a part of so many `lines` of `inner` entries a block: its block, its
+/// line within the part, and its place in the line.
+fn entry_place(lines: usize, inner: usize, e: usize) -> [usize; 3] {
+    [e / (lines * inner), e / inner % lines, e % inner]
 }
 
 /// `range` in as few pieces of about equal length as have no more than `most` elements each.
@@ -97,29 +106,30 @@ fn tiles(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>>
 impl<D: ProductDomain> Product<D> {
     /// The jobs of a way.
     fn parts(&self, way: Way) -> Vec<Part> {
-        let Self { blocks, rows, columns, .. } = *self;
-        // What the weights choose for, and what the inputs do.
-        let [weights, inputs] = match way {
-            Way::One(Direction::WeightsChoose) => [(0..blocks, 0..rows), (0..0, 0..0)],
-            Way::One(Direction::InputsChoose) => [(0..0, 0..0), (0..blocks, 0..rows)],
-            Way::Both if blocks > 1 => [(0..blocks / 2, 0..rows), (blocks / 2..blocks, 0..rows)],
-            Way::Both => [(0..blocks, 0..rows / 2), (0..blocks, rows / 2..rows)],
+        let Self { rows, columns, .. } = *self;
+        let longer = rows.max(columns);
+        let at = match way {
+            Way::One(Direction::WeightsChoose) => longer,
+            Way::One(Direction::InputsChoose) => 0,
+            Way::Split(at) => at.min(longer),
+        };
+        // The rows and columns that the weights choose for, and those that the inputs do.
+        let [weights, inputs] = match rows > columns {
+            true => [(0..at, 0..columns), (at..rows, 0..columns)],
+            false => [(0..rows, 0..at), (0..rows, at..columns)],
         };
         let most = Shape::widest(self.domain);
-        let weights = tiles(0..columns, most).map(|columns| Part {
+        let weights = tiles(weights.1, most).map(|columns| Part {
             direction: Direction::WeightsChoose,
-            blocks: weights.0.clone(),
-            rows: weights.1.clone(),
+            rows: weights.0.clone(),
             columns,
         });
-        let inputs = tiles(inputs.1, most).map(|rows| Part {
+        let inputs = tiles(inputs.0, most).map(|rows| Part {
             direction: Direction::InputsChoose,
-            blocks: inputs.0.clone(),
             rows,
-            columns: 0..columns,
+            columns: inputs.1.clone(),
         });
-        let parts = weights.chain(inputs);
-        parts.filter(|part| !part.blocks.is_empty() && !part.rows.is_empty()).collect()
+        weights.chain(inputs).filter(|part| part.lines() > 0).collect()
     }
 
     /// The exact cost.
@@ -128,14 +138,33 @@ impl<D: ProductDomain> Product<D> {
         scaled_rows_cost(ot, &jobs.collect::<Vec<_>>())
     }
 
-    /// The way that sends the fewest bytes; half of it each way where that costs at most a tenth
-    /// more, as with weights that fill the ring, because it halves the time on a full-duplex link.
-    pub fn cheapest(&self, ot: OtKind) -> Way {
-        let [weights, inputs] = [Direction::WeightsChoose, Direction::InputsChoose]
-            .map(|direction| (self.cost(ot, Way::One(direction)).bytes(), direction));
-        let (least, direction) = if weights.0 <= inputs.0 { weights } else { inputs };
-        let both = self.cost(ot, Way::Both).bytes();
-        if both <= least + least / 10 { Way::Both } else { Way::One(direction) }
+    /// The way with the fewest bytes in the fuller direction of the link, among those that send, both ways, at most
+    /// [`Settings::surplus`] percent more than the fewest.
+    pub fn way(&self, settings: Settings) -> Way {
+        let bytes = |way| {
+            let cost = self.cost(settings.ot, way);
+            (cost.server_to_client.max(cost.client_to_server), cost.bytes(), way)
+        };
+        let [weights, inputs] =
+            [Direction::WeightsChoose, Direction::InputsChoose].map(|one| bytes(Way::One(one)));
+        // Where both directions carry about the same: the first cut at which the client's, which the weights load,
+        // carries no less than the server's, and the one before it.
+        let (mut even, mut end) = (0, self.rows.max(self.columns));
+        while even < end {
+            let middle = even.midpoint(end);
+            let cost = self.cost(settings.ot, Way::Split(middle));
+            if cost.client_to_server < cost.server_to_client {
+                even = middle + 1
+            } else {
+                end = middle
+            }
+        }
+        let splits = [even.saturating_sub(1), even].map(|at| bytes(Way::Split(at)));
+        let ways = [weights, inputs, splits[0], splits[1]];
+        let least = ways.iter().fold(u64::MAX, |least, way| least.min(way.1));
+        let most = u128::from(least) * u128::from(100 + settings.surplus) / 100;
+        let allowed = ways.into_iter().filter(|way| u128::from(way.1) <= most);
+        allowed.min_by_key(|way| (way.0, way.1)).map_or(weights.2, |way| way.2)
     }
 
     /// Entries of all W.
@@ -253,18 +282,15 @@ pub(super) fn multiply<D: ProductDomain>(
 /// The server's part of a job.
 fn weights_operand<D: ProductDomain>(part: Part, product: Product<D>, w: &[i64]) -> Operand<'_> {
     let Product { domain, rows, inner, weight_bits, .. } = product;
-    let lines = match part.direction {
-        Direction::WeightsChoose => part.rows.len(),
-        Direction::InputsChoose => part.columns.len(),
-    };
+    let lines = part.lines();
     match part.direction {
         Direction::WeightsChoose => Operand::Entries(Box::new(move |e| {
-            let [block, row, k] = part.place(lines, inner, e);
+            let [block, row, k] = entry_place(lines, inner, e);
             let at = (block * rows + part.rows.start + row) * inner + k;
             Ok(weight_entry(domain, weight_bits, w[at]))
         })),
         Direction::InputsChoose => Operand::Rows(Box::new(move |e, out| {
-            let [block, _, k] = part.place(lines, inner, e);
+            let [block, _, k] = entry_place(lines, inner, e);
             let column = w[(block * rows + part.rows.start) * inner + k..].iter().step_by(inner);
             out.iter_mut().zip(column).for_each(|(out, &w)| *out = domain.from_signed(w));
             Ok(())
@@ -274,17 +300,14 @@ fn weights_operand<D: ProductDomain>(part: Part, product: Product<D>, w: &[i64])
 
 /// The client's part of a job.
 fn inputs_operand(part: Part, inner: usize, x: &dyn Inputs) -> Operand<'_> {
-    let lines = match part.direction {
-        Direction::WeightsChoose => part.rows.len(),
-        Direction::InputsChoose => part.columns.len(),
-    };
+    let lines = part.lines();
     match part.direction {
         Direction::WeightsChoose => Operand::Rows(Box::new(move |e, out| {
-            let [block, _, k] = part.place(lines, inner, e);
+            let [block, _, k] = entry_place(lines, inner, e);
             x.row(block, k, part.columns.clone(), out)
         })),
         Direction::InputsChoose => Operand::Entries(Box::new(move |e| {
-            let [block, column, k] = part.place(lines, inner, e);
+            let [block, column, k] = entry_place(lines, inner, e);
             let column = part.columns.start + column;
             let mut entry = Zeroizing::new([0]);
             x.row(block, k, column..column + 1, &mut entry[..])?;
@@ -296,9 +319,9 @@ fn inputs_operand(part: Part, inner: usize, x: &dyn Inputs) -> Operand<'_> {
 /// Writes the output of a part where it belongs.
 fn place<D>(part: &Part, product: &Product<D>, values: &[u64], out: &mut [u64]) {
     let (rows, columns) = (part.rows.len(), part.columns.len());
-    let blocks = part.blocks.clone().zip(values.chunks_exact(rows * columns));
-    for (block, values) in blocks {
-        let lines = out[block * product.rows * product.columns..].chunks_exact_mut(product.columns);
+    let blocks = out.chunks_exact_mut(product.rows * product.columns);
+    for (out, values) in blocks.zip(values.chunks_exact(rows * columns)) {
+        let lines = out.chunks_exact_mut(product.columns);
         for (row, line) in lines.skip(part.rows.start).take(rows).enumerate() {
             let line = &mut line[part.columns.clone()];
             match part.direction {

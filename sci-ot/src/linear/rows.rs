@@ -170,11 +170,10 @@ pub fn scaled_rows<D: ProductDomain>(
 
 /// The cost of [`scaled_rows`], with the party that owns the entries of each job.
 pub fn scaled_rows_cost<D: ProductDomain>(ot: OtKind, jobs: &[(Shape<D>, Party)]) -> Cost {
-    let chunks = jobs.iter().flat_map(|(shape, receiver)| {
-        let chunks = shape.plan().chunks();
-        chunks.map(move |range| shape.chunk_cost(ot, range.len(), *receiver))
+    let costs = jobs.iter().map(|(shape, receiver)| {
+        shape.plan().cost(|entries, _| shape.chunk_cost(ot, entries, *receiver))
     });
-    chunks.fold(Cost::ZERO, Cost::beside)
+    costs.fold(Cost::ZERO, Cost::beside)
 }
 
 /// How the messages of a chunk are worked through: entries that are packed together, and those of them whose pads

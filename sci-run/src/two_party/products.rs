@@ -42,7 +42,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         let load = |weights: &Weights| Ok(signed(weights, weight)?.to_vec());
         let operand = self.side.operand(x.values(), &mut own, load)?;
         let product = convolution_product(domain, geometry, weight_bits);
-        let way = product.cheapest(self.peer.settings().ot);
+        let way = product.way(self.peer.settings());
         let mut out = convolution(self.peer, domain, geometry, weight_bits, operand, way)?;
         self.side.alone(&mut out, |weights| {
             let bias = bias.map(|bias| elements(weights, bias, domain)).transpose()?;
@@ -68,7 +68,7 @@ impl<D: NetDomain, S: Side<D>> TwoParty<'_, D, S> {
         let mut own = Zeroizing::default();
         let load = |weights: &Weights| Ok(signed(weights, weight)?.to_vec());
         let operand = self.side.operand(&transposed, &mut own, load)?;
-        let way = product.cheapest(self.peer.settings().ot);
+        let way = product.way(self.peer.settings());
         let part = matmul(self.peer, &product, operand, way)?;
         let mut out = Shares::from_canonical(domain, transpose(part.values(), rows, columns));
         self.side.alone(&mut out, |weights| {
