@@ -431,7 +431,8 @@ mod tests {
         let spec = ConvSpec { batch: 1, in_channels, out_channels, groups, input, window };
         let (geometry, ring) = (ConvGeometry::new(spec).unwrap(), Ring::new(37).unwrap());
         let product = convolution_product(ring, &geometry, 13);
-        let ot = product.cost(OtKind::Silent, product.way(Settings::default()));
+        let settings = Settings::over(OtKind::Silent);
+        let ot = product.cost(settings.ot, product.way(settings));
         let privacy = sci_he::params::Privacy::default();
         let layer = Layer::conv(Packing::Coefficient, &geometry, ring, 1 << 12, privacy).unwrap();
         let candidate = Ok(Some(Arc::new(layer)));

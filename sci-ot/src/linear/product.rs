@@ -162,7 +162,7 @@ impl<D: ProductDomain> Product<D> {
         let splits = [even.saturating_sub(1), even].map(|at| bytes(Way::Split(at)));
         let ways = [weights, inputs, splits[0], splits[1]];
         let least = ways.iter().fold(u64::MAX, |least, way| least.min(way.1));
-        let most = u128::from(least) * u128::from(100 + settings.surplus) / 100;
+        let most = u128::from(least) * (100 + u128::from(settings.surplus)) / 100;
         let allowed = ways.into_iter().filter(|way| u128::from(way.1) <= most);
         allowed.min_by_key(|way| (way.0, way.1)).map_or(weights.2, |way| way.2)
     }
